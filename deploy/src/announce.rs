@@ -1,0 +1,142 @@
+//! What people and scripts need to know once everything runs: the box, and `up.json`.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+
+use qrcode::QrCode;
+use qrcode::render::unicode::Dense1x2;
+use serde::Serialize;
+
+/// Name of the file for scripts.
+pub(crate) const FILE: &str = "up.json";
+
+/// Where everything of one `up` is.
+#[derive(Debug, Clone)]
+pub(crate) struct Places {
+    pub(crate) stream: String,
+    pub(crate) stream_key: String,
+    pub(crate) rtmp: SocketAddr,
+    pub(crate) http: SocketAddr,
+    pub(crate) https: Option<SocketAddr>,
+    pub(crate) origin: SocketAddr,
+    pub(crate) ops: SocketAddr,
+}
+
+#[derive(Debug, Serialize)]
+struct UpJson<'a> {
+    stream: &'a str,
+    rtmp_server: String,
+    stream_key: &'a str,
+    srt_url: Option<String>,
+    watch_url: String,
+    playlist_url: String,
+    origin_url: String,
+    ops_url: String,
+}
+
+impl Places {
+    /// For scripts on this machine.
+    pub(crate) fn json(&self) -> String {
+        let here = |address| dialable(address, Ipv4Addr::LOCALHOST.into());
+        let stream = &self.stream;
+        let json = UpJson {
+            stream,
+            rtmp_server: format!("rtmp://{}/live", here(self.rtmp)),
+            stream_key: &self.stream_key,
+            srt_url: None,
+            watch_url: format!("http://{}/watch/{stream}", here(self.http)),
+            playlist_url: format!("http://{}/live/{stream}/index.m3u8", here(self.http)),
+            origin_url: format!("http://{}", here(self.origin)),
+            ops_url: format!("http://{}", here(self.ops)),
+        };
+        serde_json::to_string_pretty(&json).expect("strings have a JSON form") + "\n"
+    }
+
+    /// For people: the two lines OBS asks for, and where to watch.
+    pub(crate) fn card(&self) -> String {
+        let host = own_address();
+        let watch = format!("http://{}/watch/{}", dialable(self.http, host), self.stream);
+        let mut lines = vec![
+            "ringside is up".to_owned(),
+            String::new(),
+            format!("OBS   Server      rtmp://{}/live", dialable(self.rtmp, host)),
+            format!("      Stream Key  {}", self.stream_key),
+            String::new(),
+            format!("Watch             {watch}"),
+        ];
+        match self.https {
+            Some(https) => {
+                let url = format!("https://{}/watch/{}", dialable(https, host), self.stream);
+                lines.push(format!("with TLS, HTTP/2  {url}"));
+                lines.push("                  (self-signed: the browser asks once)".to_owned());
+            }
+            None => lines.push("TLS               off".to_owned()),
+        }
+        lines.push(format!("Metrics           http://{}/metrics", self.ops));
+        format!("\n{}\n{}\n", boxed(&lines), qr(&watch))
+    }
+}
+
+/// An address somebody can connect to: a wildcard stands for `host`.
+fn dialable(address: SocketAddr, host: IpAddr) -> SocketAddr {
+    if address.ip().is_unspecified() { SocketAddr::new(host, address.port()) } else { address }
+}
+
+/// This machine's address as its network sees it. Nothing is sent: connecting a datagram socket only asks
+/// the routing table.
+fn own_address() -> IpAddr {
+    let ask = || {
+        let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
+        socket.connect((Ipv4Addr::new(192, 0, 2, 1), 9))?;
+        socket.local_addr()
+    };
+    ask().map_or(Ipv4Addr::LOCALHOST.into(), |address| address.ip())
+}
+
+fn boxed(lines: &[String]) -> String {
+    let width = lines.iter().map(|line| line.chars().count()).max().unwrap_or(0);
+    let rule = "─".repeat(width + 4);
+    let rows: String = lines.iter().map(|line| format!("│  {line:width$}  │\n")).collect();
+    format!("╭{rule}╮\n{rows}╰{rule}╯")
+}
+
+fn qr(text: &str) -> String {
+    let Ok(code) = QrCode::new(text) else { return String::new() };
+    // Light modules are drawn, since most terminals are dark.
+    let code = code.render::<Dense1x2>().dark_color(Dense1x2::Light).light_color(Dense1x2::Dark).build();
+    code.lines().map(|line| format!("  {line}\n")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn places() -> Places {
+        let at = |port| SocketAddr::from(([0, 0, 0, 0], port));
+        Places {
+            stream: "main".to_owned(),
+            stream_key: "k3y".to_owned(),
+            rtmp: at(1935),
+            http: at(8080),
+            https: Some(at(8443)),
+            origin: SocketAddr::from(([127, 0, 0, 1], 9601)),
+            ops: SocketAddr::from(([127, 0, 0, 1], 9600)),
+        }
+    }
+
+    #[test]
+    fn scripts_get_hosts_they_can_dial_and_null_for_what_does_not_run() {
+        let json: serde_json::Value = serde_json::from_str(&places().json()).unwrap();
+        assert_eq!(json["rtmp_server"], "rtmp://127.0.0.1:1935/live");
+        assert_eq!(json["playlist_url"], "http://127.0.0.1:8080/live/main/index.m3u8");
+        assert!(json["srt_url"].is_null());
+    }
+
+    #[test]
+    fn the_box_has_straight_edges_and_says_whether_tls_is_on() {
+        let card = places().card();
+        let widths: Vec<_> = card.lines().filter(|line| line.starts_with(['│', '╭', '╰'])).map(|line| line.chars().count()).collect();
+        assert!(widths.windows(2).all(|pair| pair[0] == pair[1]), "{card}");
+        assert!(card.contains("Stream Key  k3y") && card.contains("https://"));
+        assert!(Places { https: None, ..places() }.card().contains("TLS               off"));
+    }
+}

@@ -1,0 +1,101 @@
+//! What can be said on the command line.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+
+use crate::config::{self, Loaded};
+use crate::up::{self, Roles};
+
+/// Live events that do not collapse.
+#[derive(Debug, Parser)]
+#[command(version, about, propagate_version = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Start everything in this process: test picture, RTMP, ladder, packager, edge and watch page.
+    Up(Settings),
+    /// Start only the ingest; it feeds the packagers in `ingest.packagers`.
+    Ingest(Settings),
+    /// Start only the packager and its origin.
+    Packager(Settings),
+    /// Start only an edge of the parents in `edge.parents`.
+    Edge(Settings),
+    /// Look at the configuration.
+    Config {
+        #[command(subcommand)]
+        command: ConfigCommand,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum ConfigCommand {
+    /// Print every key with its value and where that came from.
+    Print(Settings),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Settings {
+    /// TOML file to read.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Set one key, for example `--set edge.http.listen=127.0.0.1:8080`; wins over file and environment.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    set: Vec<String>,
+}
+
+/// How a run ended badly.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// Exit code 64.
+    Usage(String),
+    /// Exit code 1.
+    Run(anyhow::Error),
+}
+
+impl From<anyhow::Error> for Failure {
+    fn from(error: anyhow::Error) -> Self {
+        Self::Run(error)
+    }
+}
+
+impl Cli {
+    /// Does what was asked for; returns when it is done.
+    pub(crate) fn run(self) -> Result<(), Failure> {
+        let (settings, roles) = match self.command {
+            Command::Config { command: ConfigCommand::Print(settings) } => return print(&settings),
+            Command::Up(settings) => (settings, Roles::ALL),
+            Command::Ingest(settings) => (settings, Roles { ingest: true, ..Roles::NONE }),
+            Command::Packager(settings) => (settings, Roles { packager: true, ..Roles::NONE }),
+            Command::Edge(settings) => (settings, Roles { edge: true, ..Roles::NONE }),
+        };
+        let loaded = load(&settings)?;
+        log();
+        Ok(up::run(loaded, roles)?)
+    }
+}
+
+fn load(settings: &Settings) -> Result<Loaded, Failure> {
+    let environment = std::env::vars();
+    config::load(settings.config.as_deref(), environment, &settings.set).map_err(|mistakes| {
+        Failure::Usage(format!("ringside: the configuration cannot be used\n  {}", mistakes.join("\n  ")))
+    })
+}
+
+fn print(settings: &Settings) -> Result<(), Failure> {
+    let loaded = load(settings)?;
+    let text = loaded.print();
+    std::io::stdout().write_all(text.as_bytes()).map_err(|error| Failure::Run(error.into()))
+}
+
+/// `RUST_LOG` decides; without it, what an operator should see.
+fn log() {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn,ringside=info"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+}

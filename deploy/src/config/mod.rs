@@ -1,0 +1,106 @@
+//! What is set, and by whom: defaults, then a TOML file, then the environment, then `--set`.
+
+mod layers;
+
+use std::path::{Path, PathBuf};
+
+use hls::time::Profile;
+use serde::{Deserialize, Serialize};
+
+pub(crate) use layers::Loaded;
+
+/// The whole configuration.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Config {
+    /// How long parts, GOPs and segments are: `low`, `ultra` or `wide`. Default `low`.
+    pub(crate) profile: Profile,
+    /// `[data]`
+    pub(crate) data: Data,
+    /// `[feed]`
+    pub(crate) feed: Feed,
+    /// `[ingest]`
+    pub(crate) ingest: ingest::config::Config,
+    /// `[ladder]`
+    pub(crate) ladder: ingest::config::Ladder,
+    /// `[packager]`
+    pub(crate) packager: packager::config::Section,
+    /// `[origin]`
+    pub(crate) origin: packager::config::Origin,
+    /// `[edge]`
+    pub(crate) edge: fanout::Config,
+    /// `[ops]`
+    pub(crate) ops: Ops,
+}
+
+/// `[data]`
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Data {
+    /// What is kept between runs: stream key, certificate, program time. Default `~/.local/state/ringside`.
+    pub(crate) dir: PathBuf,
+}
+
+impl Default for Data {
+    fn default() -> Self {
+        let var = |name| std::env::var_os(name).map(PathBuf::from);
+        let state = var("XDG_STATE_HOME").or_else(|| var("HOME").map(|home| home.join(".local/state")));
+        Self { dir: state.unwrap_or_else(|| PathBuf::from(".")).join("ringside") }
+    }
+}
+
+/// `[feed]`
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Feed {
+    /// Shared by ingests and packagers; at least 16 characters. `up` makes one for itself.
+    pub(crate) secret: Option<String>,
+}
+
+/// `[ops]`
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Ops {
+    /// Address for operators: `/livez /readyz /metrics /version`. Default `127.0.0.1:9600`; loopback only.
+    pub(crate) listen: std::net::SocketAddr,
+}
+
+impl Default for Ops {
+    fn default() -> Self {
+        Self { listen: ([127, 0, 0, 1], 9_600).into() }
+    }
+}
+
+/// Keys that have no default, so that the default configuration does not show them.
+const UNSET: [&str; 3] = ["edge.home", "feed.secret", "ladder.rungs"];
+
+/// Keys whose value is never printed.
+const SECRET: [&str; 1] = ["feed.secret"];
+
+impl Config {
+    /// Every mistake that a single key does not show.
+    fn mistakes(&self) -> Vec<String> {
+        let mut mistakes = self.ingest.validate();
+        mistakes.extend(self.ladder.validate());
+        mistakes.extend(self.packager.feed.mistakes());
+        mistakes.extend(self.origin.mistakes());
+        mistakes.extend(self.edge.mistakes());
+        if !self.ops.listen.ip().is_loopback() {
+            // Nothing there asks who is calling.
+            mistakes.push(format!("ops.listen: {} is not a loopback address", self.ops.listen));
+        }
+        if self.feed.secret.as_ref().is_some_and(|secret| secret.len() < 16) {
+            mistakes.push("feed.secret: at least 16 characters".to_owned());
+        }
+        mistakes
+    }
+}
+
+/// The configuration, or every mistake in it.
+pub(crate) fn load(
+    file: Option<&Path>,
+    environment: impl IntoIterator<Item = (String, String)>,
+    set: &[String],
+) -> Result<Loaded, Vec<String>> {
+    layers::load(file, environment, set)
+}

@@ -1,0 +1,94 @@
+//! What is kept between runs, in `data.dir`: readable by its owner alone, written whole or not at all.
+
+use std::fs;
+use std::io::Write as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+
+/// The directory.
+#[derive(Debug, Clone)]
+pub(crate) struct Data(PathBuf);
+
+impl Data {
+    /// Opens the directory, made on first use.
+    pub(crate) fn open(dir: &Path) -> anyhow::Result<Self> {
+        let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(dir);
+        made.with_context(|| format!("data.dir {} cannot be made", dir.display()))?;
+        let dir = dir.canonicalize().with_context(|| format!("data.dir {}", dir.display()))?;
+        Ok(Self(dir))
+    }
+
+    pub(crate) fn dir(&self) -> &Path {
+        &self.0
+    }
+
+    /// The stream key of `up`: made on the first run, the same ever after.
+    pub(crate) fn stream_key(&self) -> anyhow::Result<String> {
+        let path = self.0.join("stream-key");
+        match fs::read_to_string(&path) {
+            Ok(key) if !key.trim().is_empty() => Ok(key.trim().to_owned()),
+            Ok(_) => anyhow::bail!("{} is empty; delete it to get a new key", path.display()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                let key = secret(12)?;
+                self.write("stream-key", &format!("{key}\n"))?;
+                Ok(key)
+            }
+            Err(error) => Err(error).with_context(|| path.display().to_string()),
+        }
+    }
+
+    /// Writes a file of this directory by rename.
+    pub(crate) fn write(&self, name: &str, text: &str) -> anyhow::Result<()> {
+        let (path, draft) = (self.0.join(name), self.0.join(format!("{name}.draft")));
+        let mut options = fs::OpenOptions::new();
+        options.write(true).create(true).truncate(true).mode(0o600);
+        let write = || -> std::io::Result<()> {
+            let mut file = options.open(&draft)?;
+            file.write_all(text.as_bytes())?;
+            file.sync_all()?;
+            fs::rename(&draft, &path)
+        };
+        write().with_context(|| format!("{} cannot be written", path.display()))
+    }
+
+    /// Removes a file of this directory, if it is there.
+    pub(crate) fn remove(&self, name: &str) {
+        match fs::remove_file(self.0.join(name)) {
+            Ok(()) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => tracing::warn!(name, %error, "not removed"),
+        }
+    }
+}
+
+/// Random bytes as lower-case hexadecimal: easy to read out, and the same in every URL and shell.
+pub(crate) fn secret(bytes: usize) -> anyhow::Result<String> {
+    let mut random = vec![0; bytes];
+    getrandom::fill(&mut random).context("the system has no randomness")?;
+    Ok(random.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    #[test]
+    fn the_key_is_made_once_and_kept_from_others() {
+        let dir = tempfile::tempdir().unwrap();
+        let data = Data::open(&dir.path().join("a/b")).unwrap();
+        let key = data.stream_key().unwrap();
+        assert_eq!((key.len(), &key), (24, &data.stream_key().unwrap()));
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode(&data.dir().join("stream-key")), mode(data.dir())), (0o600, 0o700));
+    }
+
+    #[test]
+    fn a_file_where_the_directory_should_be_is_named() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let error = Data::open(file.path()).unwrap_err();
+        assert!(format!("{error:#}").contains("data.dir"), "{error:#}");
+    }
+}

@@ -1,0 +1,77 @@
+//! How the services of one process are put together. They meet on sockets only, as they would between hosts.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::pin::Pin;
+
+use anyhow::Context as _;
+use hls::id::StreamId;
+use ingest::Keys;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Config;
+use crate::data::Data;
+
+/// A service at work: ends on shutdown, or with the reason it failed.
+pub(crate) type Service = (&'static str, Pin<Box<dyn Future<Output = anyhow::Result<()>> + Send>>);
+
+/// Opens the packager's ports; returns where ingests and edges connect.
+pub(crate) async fn packager(
+    config: &Config,
+    secret: &str,
+    shutdown: &CancellationToken,
+) -> anyhow::Result<(Service, SocketAddr, SocketAddr)> {
+    let settings = packager::Config { feed: config.packager.feed.clone(), origin: config.origin.clone() };
+    let packager = packager::Packager::bind(settings, secret.as_bytes().to_vec()).await?;
+    let feed = packager.feed_address().context("feed port")?;
+    let origin = packager.origin_address();
+    let run = packager.run(shutdown.clone());
+    let service: Service = ("packager", Box::pin(async move {
+        run.await;
+        Ok(())
+    }));
+    Ok((service, feed, origin))
+}
+
+/// Opens the edge's ports; returns where viewers connect.
+pub(crate) async fn edge(
+    config: &Config,
+    data: &Data,
+    shutdown: &CancellationToken,
+) -> anyhow::Result<(Service, SocketAddr, Option<SocketAddr>)> {
+    let names = vec!["localhost".to_owned(), "ringside.local".to_owned()];
+    let tls = fanout::tls::self_signed(&data.dir().join("tls"), names).context("TLS")?;
+    let edge = fanout::Edge::bind(config.edge.clone(), Some(tls)).await?;
+    let (http, https) = (edge.http_address(), edge.https_address());
+    let run = edge.run(shutdown.clone());
+    let service: Service = ("edge", Box::pin(async move {
+        run.await;
+        Ok(())
+    }));
+    Ok((service, http, https))
+}
+
+/// Starts the ingest on its test picture; returns where encoders connect.
+pub(crate) async fn ingest(
+    config: &Config,
+    data: &Data,
+    stream: &StreamId,
+    key: &str,
+    secret: &str,
+    shutdown: &CancellationToken,
+) -> anyhow::Result<(Service, SocketAddr)> {
+    let ingest = ingest::Ingest {
+        config: config.ingest.clone(),
+        ladder: config.ladder.clone(),
+        profile: config.profile,
+        stream: stream.clone(),
+        keys: Keys::new(vec![(key.to_owned(), stream.clone())]),
+        feed_secret: secret.as_bytes().to_vec(),
+        data_dir: data.dir().to_owned(),
+        shutdown: shutdown.clone(),
+    };
+    let running = ingest.start().await?;
+    let rtmp = running.rtmp_addr();
+    let service: Service = ("ingest", Box::pin(async move { Ok(running.join().await?) }));
+    Ok((service, rtmp))
+}

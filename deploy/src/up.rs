@@ -1,0 +1,202 @@
+//! Every role in one process, or one role alone: open all ports, start, tell, wait, drain.
+
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use hls::id::StreamId;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use crate::announce::{self, Places};
+use crate::config::{Config, Loaded};
+use crate::data::{self, Data};
+use crate::ops::{self, Ready};
+use crate::parts::{self, Service};
+
+/// How long the test picture may take to be watchable.
+const START: Duration = Duration::from_secs(30);
+/// How long services may take to drain before they are left behind.
+const DRAIN: Duration = Duration::from_secs(10);
+
+/// Which services run in this process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Roles {
+    pub(crate) ingest: bool,
+    pub(crate) packager: bool,
+    pub(crate) edge: bool,
+}
+
+impl Roles {
+    pub(crate) const ALL: Self = Self { ingest: true, packager: true, edge: true };
+    pub(crate) const NONE: Self = Self { ingest: false, packager: false, edge: false };
+}
+
+/// Runs until a signal, or until a service fails.
+pub(crate) fn run(loaded: Loaded, roles: Roles) -> anyhow::Result<()> {
+    raise_descriptors();
+    let metrics = ops::install()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("runtime")?;
+    let ran = runtime.block_on(async {
+        let shutdown = CancellationToken::new();
+        let ready = Ready::default();
+        let mut up = Up::start(loaded.config, roles, &shutdown).await?;
+        let ops = ops::serve(up.ops.take().context("ops port")?, ready.clone(), metrics, shutdown.clone());
+        up.spawn(("ops", Box::pin(ops)));
+        up.run(&ready, &shutdown).await
+    });
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    ran
+}
+
+/// One descriptor a viewer: take as many as the system lets us have.
+fn raise_descriptors() {
+    match rlimit::increase_nofile_limit(u64::MAX) {
+        Ok(limit) => tracing::debug!(limit, "descriptors"),
+        Err(error) => tracing::warn!(%error, "the limit of open descriptors stays as it is"),
+    }
+}
+
+struct Up {
+    data: Data,
+    services: JoinSet<(&'static str, anyhow::Result<()>)>,
+    ops: Option<tokio::net::TcpListener>,
+    /// All of it, where every role runs here.
+    places: Option<Places>,
+}
+
+impl Up {
+    /// Opens every port before anything is served, so that a taken one is found at once.
+    async fn start(mut config: Config, roles: Roles, shutdown: &CancellationToken) -> anyhow::Result<Self> {
+        let data = Data::open(&config.data.dir)?;
+        let stream = StreamId::new("main")?;
+        let key = data.stream_key()?;
+        let secret = secret(&config, roles)?;
+        let ops = bind_ops(config.ops.listen).await?;
+        let mut up = Self { data, services: JoinSet::new(), ops: None, places: None };
+        let (mut origin, mut viewers, mut rtmp) = (None, None, None);
+        if roles.packager {
+            let (service, feed, at) = parts::packager(&config, &secret, shutdown).await?;
+            up.spawn(service);
+            origin = Some(at);
+            if roles.ingest {
+                config.ingest.packagers = vec![feed];
+            }
+        }
+        if roles.edge {
+            if let (true, Some(origin)) = (config.edge.parents.is_empty(), origin) {
+                config.edge.parents = vec![format!("http://{origin}")];
+            }
+            anyhow::ensure!(!config.edge.parents.is_empty(), "edge.parents names nobody to mirror");
+            config.edge.home.get_or_insert_with(|| stream.clone());
+            let (service, http, https) = parts::edge(&config, &up.data, shutdown).await?;
+            up.spawn(service);
+            viewers = Some((http, https));
+        }
+        if roles.ingest {
+            let started = parts::ingest(&config, &up.data, &stream, &key, &secret, shutdown);
+            let (service, at) = started.await?;
+            up.spawn(service);
+            rtmp = Some(at);
+        }
+        if let (Some(origin), Some((http, https)), Some(rtmp)) = (origin, viewers, rtmp) {
+            let ops = ops.local_addr().context("ops port")?;
+            up.places = Some(Places { stream: stream.to_string(), stream_key: key, rtmp, http, https, origin, ops });
+        }
+        up.ops = Some(ops);
+        Ok(up)
+    }
+
+    fn spawn(&mut self, (name, service): Service) {
+        self.services.spawn(async move { (name, service.await) });
+    }
+
+    async fn run(mut self, ready: &Ready, shutdown: &CancellationToken) -> anyhow::Result<()> {
+        let ended = tokio::select! {
+            ended = tell(self.places.clone(), &self.data, ready) => ended,
+            ended = first_end(&mut self.services) => ended,
+            signal = stop_signal() => signal,
+        };
+        ready.set(false);
+        self.data.remove(announce::FILE);
+        shutdown.cancel();
+        let drained = timeout(DRAIN, async { while self.services.join_next().await.is_some() {} }).await;
+        if drained.is_err() {
+            tracing::warn!(left = self.services.len(), "services left behind after the drain's grace");
+        }
+        ended
+    }
+}
+
+/// Says where everything is once the test picture can be watched. Resolves only when it cannot.
+async fn tell(places: Option<Places>, data: &Data, ready: &Ready) -> anyhow::Result<()> {
+    if let Some(places) = places {
+        let path = format!("/live/{}/index.m3u8", places.stream);
+        let watchable = timeout(START, watchable(places.http, &path)).await;
+        watchable.with_context(|| format!("no picture within {} s", START.as_secs()))?;
+        data.write(announce::FILE, &places.json())?;
+        // Nobody may be reading; the stream goes on all the same.
+        let _printed_if_possible = std::io::stdout().write_all(places.card().as_bytes());
+    }
+    ready.set(true);
+    std::future::pending().await
+}
+
+/// Asks until the playlist answers 200.
+async fn watchable(edge: SocketAddr, path: &str) {
+    let mut host = edge;
+    if host.ip().is_unspecified() {
+        host.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
+    }
+    while !answers(host, path).await.unwrap_or(false) {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+async fn answers(edge: SocketAddr, path: &str) -> std::io::Result<bool> {
+    let mut stream = TcpStream::connect(edge).await?;
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {edge}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await?;
+    let mut head = [0; 12];
+    stream.read_exact(&mut head).await?;
+    Ok(head.ends_with(b" 200"))
+}
+
+async fn first_end(services: &mut JoinSet<(&'static str, anyhow::Result<()>)>) -> anyhow::Result<()> {
+    match services.join_next().await {
+        Some(Ok((name, Ok(())))) => anyhow::bail!("{name} ended by itself"),
+        Some(Ok((name, Err(error)))) => Err(error.context(name)),
+        Some(Err(panic)) => Err(panic).context("a service panicked"),
+        None => anyhow::bail!("nothing runs"),
+    }
+}
+
+async fn stop_signal() -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate()).context("SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT")?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}
+
+async fn bind_ops(address: SocketAddr) -> anyhow::Result<tokio::net::TcpListener> {
+    let bound = tokio::net::TcpListener::bind(address).await;
+    bound.with_context(|| format!("ops cannot listen on {address} (config key `ops.listen`)"))
+}
+
+/// The feed's secret: configured where roles run apart, made up where they run together.
+fn secret(config: &Config, roles: Roles) -> anyhow::Result<String> {
+    match &config.feed.secret {
+        Some(secret) => Ok(secret.clone()),
+        None if roles.ingest && roles.packager => data::secret(32),
+        None if roles.ingest || roles.packager => anyhow::bail!("feed.secret is not set; ingest and packager share it"),
+        None => Ok(String::new()),
+    }
+}

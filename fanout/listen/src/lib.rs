@@ -1,0 +1,17 @@
+//! HTTP listeners of origin, edge and ops: bounded connections, deadlines, TLS, and a drain that loses nobody.
+//!
+//! Code map: `serve` the accept loop, [`Body`] an answer made of shared chunks, [`answer`] the headers that
+//! origin and edge share.
+//!
+//! Invariants:
+//! - A connection has a deadline in every state: TLS handshake, request head, idle, and unacknowledged bytes.
+//! - At [`Limits::connections`] no more are accepted; the kernel's backlog holds the rest.
+//! - On shutdown accepting stops, requests under way are answered, and after [`Limits::drain`] what is left is cut.
+
+pub mod answer;
+mod body;
+mod metrics;
+mod serve;
+
+pub use body::Body;
+pub use serve::{Error, Limits, Listener, bind};

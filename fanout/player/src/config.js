@@ -1,0 +1,80 @@
+// How hls.js is set up, each value with its reason.
+
+import { backoff } from './retry.js';
+
+/** Retry policy whose every delay is drawn anew; hls.js itself has no jitter. */
+function retries(maxNumRetry, base, cap, random) {
+  return {
+    maxNumRetry,
+    get retryDelayMs() {
+      return backoff(0, random(), { base, cap });
+    },
+    get maxRetryDelayMs() {
+      return backoff(0, random(), { base: cap, cap });
+    },
+    backoff: 'exponential',
+    // hls.js gives up at the first 4xx. At the live edge a 404 means "not here yet" or "not here any more"; both pass.
+    shouldRetry(policy, count, isTimeout, response, retry) {
+      return retry || (response?.code === 404 && count < policy.maxNumRetry);
+    },
+  };
+}
+
+export function hlsConfig(random = Math.random) {
+  return {
+    // Parts and blocking reload; also makes PART-HOLD-BACK the target latency.
+    lowLatencyMode: true,
+    // The default of 1 never catches up: the delay of the start-up would stay for ever (2.8 s instead of 1.6 s).
+    maxLiveSyncPlaybackRate: 1.5,
+    // hls.js adds this much target latency per stall and never gives it back; 1 s is too dear for one hiccup.
+    liveSyncOnStallIncrease: 0.25,
+    // Rewinding half a minute stays instant; the default keeps everything, hours of it.
+    backBufferLength: 30,
+    // A live stream has no end: an infinite duration makes the browser and the controls treat it as live.
+    liveDurationInfinity: true,
+    // Never fetch a picture larger than what is on the screen: it costs the viewer's battery and the event's bandwidth.
+    capLevelToPlayerSize: true,
+    // A viewer who chose a rung for its price must not be moved to a dearer one by an error, behind the menu's back.
+    preserveManualLevelOnError: true,
+    // A dead rung is tried again after a while instead of being shunned for the whole event.
+    errorPenaltyExpireMs: 30_000,
+    // Guess of the bandwidth before the first measurement. The default of 0.5 Mbit/s begins every visit with a poor picture.
+    abrEwmaDefaultEstimate: 1_500_000,
+
+    manifestLoadPolicy: {
+      default: {
+        // A stream that is about to start holds the request.
+        maxTimeToFirstByteMs: 20_000,
+        maxLoadTimeMs: 25_000,
+        // The page's own state machine asks again: one layer owns each retry.
+        timeoutRetry: null,
+        errorRetry: null,
+      },
+    },
+    playlistLoadPolicy: {
+      default: {
+        maxTimeToFirstByteMs: 10_000,
+        maxLoadTimeMs: 15_000,
+        timeoutRetry: retries(3, 300, 2000, random),
+        // About 10 s, then hls.js tries another rung, then the state machine takes over, for ever.
+        errorRetry: retries(5, 500, 4000, random),
+      },
+    },
+    fragLoadPolicy: {
+      default: {
+        maxTimeToFirstByteMs: 8000,
+        maxLoadTimeMs: 20_000,
+        timeoutRetry: retries(2, 300, 2000, random),
+        // hls.js counts the errors of all rungs and of the sound together, so four are soon used up. The live window
+        // is short: a part not had within seconds is better skipped.
+        errorRetry: retries(6, 300, 2000, random),
+      },
+    },
+  };
+}
+
+/** Stream and playlist that a page address names, or null. A playback token in front of it is carried over. */
+export function playlistOf(pathname) {
+  const match = /^(\/t\/[^/]+)?\/watch\/([a-z0-9][a-z0-9_-]{0,63})\/?$/.exec(pathname);
+  return match && { stream: match[2], url: `${match[1] ?? ''}/live/${match[2]}/index.m3u8` };
+}

@@ -1,0 +1,100 @@
+// Plays through hls.js. No decisions: says what happened, does what it is told.
+
+import Hls from 'hls.js';
+import { hlsConfig } from './config.js';
+import { readStamp } from './clock.js';
+
+const StreamController = Hls.DefaultConfig.streamController;
+
+/**
+ * Browsers keep buffer ends in whole microseconds, so a segment of 30 fps ends a hair before its nominal end. After a
+ * change of rung in mid-segment hls.js 1.7.4 then takes the parts it skipped for missing, waits for them, and stalls
+ * for seconds. Looking up the next segment a millisecond on, it finds the one that follows.
+ */
+class PunctualStreamController extends StreamController {
+  getNextFragment(position, details) {
+    return super.getNextFragment(position + 0.001, details);
+  }
+}
+
+export const supported = () => Hls.isSupported();
+
+/** `emit(event)` takes events of the state machine, `stamped(clientMs, stamp)` the server's times, `levels(hls)` the rungs. */
+export class HlsEngine {
+  #video;
+  #url;
+  #on;
+  hls = null;
+
+  constructor(video, url, on) {
+    this.#video = video;
+    this.#url = url;
+    this.#on = on;
+  }
+
+  /** Starts over with a new player. */
+  rebuild() {
+    this.stop();
+    const hls = (this.hls = new Hls({ ...hlsConfig(), streamController: PunctualStreamController }));
+    const { Events } = Hls;
+    hls.on(Events.ERROR, (_, data) => data.fatal && this.#on.emit(toEvent(data)));
+    hls.on(Events.MANIFEST_PARSED, () => this.#on.levels(hls));
+    hls.on(Events.LEVELS_UPDATED, () => this.#on.levels(hls));
+    for (const loaded of [Events.MANIFEST_LOADED, Events.LEVEL_LOADED, Events.AUDIO_TRACK_LOADED]) {
+      hls.on(loaded, (_, data) => this.#stamp(data));
+    }
+    hls.attachMedia(this.#video);
+    hls.loadSource(this.#url);
+  }
+
+  load() {
+    this.hls.loadSource(this.#url);
+  }
+
+  resume() {
+    this.hls.startLoad();
+  }
+
+  recoverMedia() {
+    this.hls.recoverMediaError();
+  }
+
+  stop() {
+    this.hls?.destroy();
+    this.hls = null;
+  }
+
+  /** The end of the programme was reached: what is on screen stays, nothing is asked for any more. */
+  finish() {
+    this.hls?.stopLoad();
+  }
+
+  get programMs() {
+    return this.hls?.playingDate?.getTime() ?? null;
+  }
+
+  get livePosition() {
+    return this.hls?.liveSyncPosition ?? null;
+  }
+
+  get targetLatency() {
+    return this.hls?.targetLatency ?? null;
+  }
+
+  /** The rung on screen: `{ width, height, bitrate }` or null. */
+  get rung() {
+    return this.hls?.levels[this.hls.currentLevel] ?? null;
+  }
+
+  #stamp({ networkDetails, stats }) {
+    if (!networkDetails?.getResponseHeader) return;
+    const stamp = readStamp((name) => networkDetails.getResponseHeader(name));
+    // The first byte is the moment closest to the stamp; parsing comes later and would count as distance.
+    if (stamp) this.#on.stamped(performance.timeOrigin + (stats?.loading.first || performance.now()), stamp);
+  }
+}
+
+function toEvent(data) {
+  const kind = data.details.startsWith('manifest') ? 'manifest' : { networkError: 'network', mediaError: 'media' }[data.type] ?? 'other';
+  return { type: 'error', kind, status: data.response?.code ?? 0, details: data.details };
+}

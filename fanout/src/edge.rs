@@ -1,0 +1,280 @@
+//! What a viewer's request is answered. Decisions are `hls::reload`'s; this waits and writes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use flight::Refusal;
+use hls::delivery::{self, Answer};
+use hls::id::{Cell, Msn, StreamId, TrackId};
+use hls::path::{Directives, Hash, Object as Name, Resource};
+use hls::reload::Verdict;
+use http::{Method, Request, Response, StatusCode};
+use hyper::body::Incoming;
+use listen::Body;
+use listen::answer::{Found, Refused, media_type, preflight, refusal, success};
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use crate::fetch::Keep;
+use crate::metrics::Meter;
+use crate::page;
+use crate::streams::Streams;
+use crate::track::{Released, Track};
+use crate::upstream::Object;
+
+/// How long a viewer of a stream that has not started may wait; it asks again.
+const START_WAIT: Duration = Duration::from_secs(10);
+
+/// Indexes into [`crate::metrics::KINDS`].
+const PLAYLIST: usize = 0;
+const PART: usize = 1;
+const OBJECT: usize = 2;
+const PAGE: usize = 3;
+
+#[derive(Clone)]
+pub(crate) struct Edge(Arc<Shared>);
+
+struct Shared {
+    streams: Arc<Streams>,
+    home: Option<StreamId>,
+    shutdown: CancellationToken,
+}
+
+impl Edge {
+    pub(crate) fn new(streams: Arc<Streams>, home: Option<StreamId>, shutdown: CancellationToken) -> Self {
+        Self(Arc::new(Shared { streams, home, shutdown }))
+    }
+
+    /// Answers one request; waits as long as the draft allows.
+    pub(crate) async fn answer(self, request: Request<Incoming>) -> Response<Body> {
+        let shared = &self.0;
+        let head = match *request.method() {
+            Method::GET => false,
+            Method::HEAD => true,
+            Method::OPTIONS => return preflight(),
+            _ => return refusal(&Refused::method()),
+        };
+        let Some(resource) = Resource::parse(request.uri().path()) else {
+            let response = shared.page(request.uri().path());
+            shared.streams.meter.answered(PAGE, response.status());
+            return response;
+        };
+        let found = shared.find(&resource, request.uri().query().unwrap_or_default()).await;
+        let response = match found {
+            Ok(found) => success(found, head),
+            Err(refused) => refusal(&refused),
+        };
+        let kind = match &resource {
+            Resource::Multivariant(_) | Resource::Media(..) => PLAYLIST,
+            Resource::Object(_, _, Name::Part(_)) => PART,
+            Resource::Object(_, _, Name::Init(_) | Name::Segment(_)) => OBJECT,
+        };
+        shared.streams.meter.answered(kind, response.status());
+        response
+    }
+}
+
+impl Shared {
+    fn page(&self, path: &str) -> Response<Body> {
+        if let (Some(home), "/") = (&self.home, path) {
+            return page::redirect(home);
+        }
+        page::answer(path).unwrap_or_else(|| refusal(&Refused::new(StatusCode::NOT_FOUND, "no such page")))
+    }
+
+    async fn find(&self, resource: &Resource, query: &str) -> Result<Found, Refused> {
+        match resource {
+            Resource::Multivariant(stream) => {
+                let object = self.streams.multivariant(stream).await.map_err(refused)?;
+                Ok(found(object, delivery::PLAYLIST_TYPE, Answer::Plain, Duration::ZERO))
+            }
+            Resource::Media(stream, id) => {
+                let directives = Directives::parse(query)
+                    .map_err(|error| Refused::new(StatusCode::BAD_REQUEST, error))?;
+                self.wait(stream, id).await?.playlist(&directives).await
+            }
+            Resource::Object(stream, id, name) => {
+                let mut wait = self.wait(stream, id).await?;
+                match name {
+                    Name::Part(cell) => wait.part(*cell).await,
+                    Name::Init(hash) => wait.init(*hash).await,
+                    Name::Segment(msn) => wait.segment(*msn).await,
+                }
+            }
+        }
+    }
+
+    async fn wait(&self, stream: &StreamId, id: &TrackId) -> Result<Wait<'_>, Refused> {
+        let track = self.streams.track(stream, id).await.map_err(refused)?;
+        Ok(Wait { shared: self, track, since: Instant::now() })
+    }
+}
+
+/// A request for something of a track, which may have to wait.
+struct Wait<'a> {
+    shared: &'a Shared,
+    track: Arc<Track>,
+    since: Instant,
+}
+
+/// Counts a waiting request out again however it ends.
+struct Parked<'a>(&'a Meter);
+
+impl Drop for Parked<'_> {
+    fn drop(&mut self) {
+        self.0.unparked.increment(1);
+    }
+}
+
+impl Wait<'_> {
+    /// Waits for `ready` on the released version, or for a part to arrive; bounded by the draft's limit.
+    async fn next(&self, version: Option<&Arc<Released>>, held: Cell) -> Result<(), Refused> {
+        let meter = &self.shared.streams.meter;
+        meter.parked.increment(1);
+        let _counted = Parked(meter);
+        let longest = version.map_or(START_WAIT, |now| now.version.position.longest_wait());
+        let mut versions = self.track.version.subscribe();
+        let mut parts = self.track.held.subscribe();
+        let newer = |now: &Option<Arc<Released>>| match (now, version) {
+            (Some(now), Some(seen)) => !Arc::ptr_eq(now, seen),
+            (now, seen) => now.is_some() != seen.is_some(),
+        };
+        let unavailable = |reason| Err(Refused::new(StatusCode::SERVICE_UNAVAILABLE, reason));
+        tokio::select! {
+            changed = versions.wait_for(newer) => changed.map(|_| ()).or(unavailable("the mirror has ended")),
+            changed = parts.wait_for(|newest| *newest > held) => changed.map(|_| ()).or(unavailable("the mirror has ended")),
+            () = sleep_until(self.since + longest) => unavailable("waited for three target durations"),
+            () = self.shared.shutdown.cancelled() => unavailable("shutting down"),
+        }
+    }
+
+    fn now(&self) -> Option<Arc<Released>> {
+        self.track.version.borrow().clone()
+    }
+
+    async fn started(&self) -> Result<Arc<Released>, Refused> {
+        loop {
+            match self.now() {
+                Some(now) => return Ok(now),
+                None => self.next(None, Cell(u64::MAX)).await?,
+            }
+        }
+    }
+
+    async fn playlist(&mut self, directives: &Directives) -> Result<Found, Refused> {
+        loop {
+            let now = self.started().await?;
+            match now.version.position.playlist(directives) {
+                Verdict::Ready => {
+                    let answer = if directives.wait.is_some() { Answer::Directed } else { Answer::Plain };
+                    return Ok(Found {
+                        body: now.version.body.clone().into(),
+                        kind: delivery::PLAYLIST_TYPE,
+                        answer,
+                        available_us: now.available_us,
+                        age: Some(now.received.elapsed()),
+                        target_duration: now.version.position.target_duration,
+                    });
+                }
+                Verdict::Park => self.next(Some(&now), Cell(u64::MAX)).await?,
+                Verdict::TooFar | Verdict::Unknown => {
+                    return Err(Refused::new(StatusCode::BAD_REQUEST, "further ahead than a request may wait"));
+                }
+            }
+        }
+    }
+
+    async fn part(&mut self, cell: Cell) -> Result<Found, Refused> {
+        loop {
+            let held = *self.track.held.borrow();
+            if let Some(object) = self.track.part(cell) {
+                return Ok(self.media(object));
+            }
+            let now = self.started().await?;
+            let version = &now.version;
+            if version.may_have(cell) {
+                return self.fetch(Name::Part(cell)).await;
+            }
+            match version.position.part(cell, version.newest().unwrap_or_default()) {
+                Verdict::Park => self.next(Some(&now), held).await?,
+                Verdict::Ready | Verdict::TooFar | Verdict::Unknown => return Err(unknown("no such part")),
+            }
+        }
+    }
+
+    async fn init(&self, hash: Hash) -> Result<Found, Refused> {
+        let now = self.started().await?;
+        if now.version.maps().contains(&Name::Init(hash)) {
+            self.fetch(Name::Init(hash)).await
+        } else {
+            Err(unknown("no such init segment"))
+        }
+    }
+
+    async fn segment(&self, msn: Msn) -> Result<Found, Refused> {
+        let now = self.started().await?;
+        if let Some(parts) = self.track.segment(msn) {
+            return Ok(self.joined(parts));
+        }
+        if now.version.may_have_segment(msn) {
+            self.fetch(Name::Segment(msn)).await
+        } else {
+            Err(unknown("no such segment"))
+        }
+    }
+
+    /// One flight for everyone; it outlives this viewer.
+    async fn fetch(&self, name: Name) -> Result<Found, Refused> {
+        let resource = self.track.object(name);
+        let landing = self.shared.streams.fetch.get(&resource, Keep::Cache);
+        let object = tokio::select! {
+            landed = landing => landed.map_err(refused)?,
+            () = self.shared.shutdown.cancelled() => return Err(refused(Refusal::Failed)),
+        };
+        Ok(self.media(object))
+    }
+
+    fn media(&self, object: Object) -> Found {
+        found(object, media_type(self.track.video), Answer::Media, self.target_duration())
+    }
+
+    fn joined(&self, parts: Vec<Object>) -> Found {
+        let available_us = parts.iter().filter_map(|part| part.available_us).max();
+        let age = parts.iter().map(|part| part.received.elapsed()).min();
+        Found {
+            body: parts.into_iter().map(|part| part.bytes).collect(),
+            kind: media_type(self.track.video),
+            answer: Answer::Media,
+            available_us,
+            age,
+            target_duration: self.target_duration(),
+        }
+    }
+
+    fn target_duration(&self) -> Duration {
+        self.now().map_or(Duration::ZERO, |now| now.version.position.target_duration)
+    }
+}
+
+fn found(object: Object, kind: &'static str, answer: Answer, target_duration: Duration) -> Found {
+    Found {
+        body: object.bytes.into(),
+        kind,
+        answer,
+        available_us: object.available_us,
+        age: Some(object.received.elapsed()),
+        target_duration,
+    }
+}
+
+fn unknown(reason: &str) -> Refused {
+    Refused::new(StatusCode::NOT_FOUND, reason)
+}
+
+fn refused(refusal: Refusal) -> Refused {
+    match refusal {
+        Refusal::Missing => unknown("no such stream or object"),
+        Refusal::Failed => Refused::new(StatusCode::SERVICE_UNAVAILABLE, "not to be had at the moment"),
+        Refusal::Crowded => Refused::new(StatusCode::SERVICE_UNAVAILABLE, "too much is asked for at once"),
+    }
+}

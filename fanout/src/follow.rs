@@ -1,0 +1,201 @@
+//! PURE. What a parent's playlist means: where it ends, what to ask for next, whether it went backwards.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use hls::id::{Cell, Msn, PartIndex};
+use hls::path::{Directives, Object};
+use hls::playlist::{self, Parsed};
+use hls::reload::Position;
+
+/// One version of a parent's media playlist, as viewers get it.
+#[derive(Debug, Clone)]
+pub(crate) struct Version {
+    pub(crate) body: Bytes,
+    pub(crate) parsed: Parsed,
+    pub(crate) position: Position,
+    /// Cells of the listed parts, oldest first.
+    pub(crate) cells: Vec<Cell>,
+}
+
+/// Why a parent's playlist cannot be mirrored.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub(crate) enum Error {
+    #[error("not UTF-8")]
+    Text,
+    #[error(transparent)]
+    Playlist(#[from] playlist::Error),
+    #[error("no segments")]
+    Empty,
+    #[error("`{0}` is not a part name this edge can follow")]
+    PartName(String),
+}
+
+/// How a version stands to the one before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// Something new.
+    Ahead,
+    /// Nothing new.
+    Same,
+    /// It ends earlier: the parent restarted, or it is another parent that lags.
+    Back,
+}
+
+impl Version {
+    pub(crate) fn read(body: Bytes) -> Result<Self, Error> {
+        let parsed = playlist::parse(std::str::from_utf8(&body).map_err(|_| Error::Text)?)?;
+        let (last, part) = parsed.last().ok_or(Error::Empty)?;
+        let position = Position {
+            whole: parsed.last_whole(),
+            last,
+            part,
+            segment_parts: None,
+            part_target: parsed.part_target.unwrap_or(parsed.target_duration),
+            target_duration: parsed.target_duration,
+            ended: parsed.ended,
+        };
+        let cells = parsed.parts().map(|part| cell(&part.uri)).collect::<Result<_, _>>()?;
+        Ok(Self { body, parsed, position, cells })
+    }
+
+    /// The request that waits for the next version.
+    pub(crate) fn next(&self) -> Directives {
+        let Position { last, part, .. } = self.position;
+        let open = self.parsed.segments.last().is_some_and(|segment| segment.uri.is_none());
+        let wait = match part {
+            Some(PartIndex(part)) if open => (last.0, Some(part + 1)),
+            Some(_) => (last.0 + 1, Some(0)),
+            None => (last.0 + 1, None),
+        };
+        Directives { wait: Some(wait) }
+    }
+
+    /// The part that comes next.
+    pub(crate) fn hint(&self) -> Option<Cell> {
+        self.parsed.hints.first().and_then(|uri| cell(uri).ok())
+    }
+
+    /// The newest listed part that has media.
+    pub(crate) fn newest(&self) -> Option<Cell> {
+        self.cells.last().copied()
+    }
+
+    /// Whether the newest part's media never came.
+    pub(crate) fn ends_in_gap(&self) -> bool {
+        self.parsed.parts().next_back().is_some_and(|part| part.gap)
+    }
+
+    /// Whether a part has been listed lately enough to be worth asking for.
+    ///
+    /// rfc8216bis §6.2.2: it stays available for three target durations after its tag is gone, which is as
+    /// long as its tag stood.
+    pub(crate) fn may_have(&self, cell: Cell) -> bool {
+        let (Some(oldest), Some(newest)) = (self.cells.first(), self.cells.last()) else { return false };
+        let listed = self.cells.len() as u64;
+        cell <= *newest && cell.0 >= oldest.0.saturating_sub(listed)
+    }
+
+    /// Whether a segment is listed, or was within the last window.
+    pub(crate) fn may_have_segment(&self, msn: Msn) -> bool {
+        let listed = self.parsed.segments.len() as u64;
+        let oldest = self.parsed.media_sequence.0.saturating_sub(listed);
+        self.position.whole.is_some_and(|whole| msn <= whole) && msn.0 >= oldest
+    }
+
+    /// Init segments in force in the window.
+    pub(crate) fn maps(&self) -> Vec<Object> {
+        let mut maps: Vec<Object> = Vec::new();
+        for map in self.parsed.segments.iter().filter_map(|segment| segment.map.as_deref()) {
+            if let Some(object) = Object::parse(map).filter(|object| maps.last() != Some(object)) {
+                maps.push(object);
+            }
+        }
+        maps
+    }
+
+    /// Finished segments whose parts are listed.
+    pub(crate) fn segments(&self) -> impl Iterator<Item = (Msn, Vec<Cell>)> {
+        let numbered = (self.parsed.media_sequence.0..).map(Msn).zip(&self.parsed.segments);
+        let finished = numbered.filter(|(_, segment)| segment.uri.is_some() && !segment.parts.is_empty());
+        finished.map(|(msn, segment)| {
+            (msn, segment.parts.iter().filter_map(|part| cell(&part.uri).ok()).collect())
+        })
+    }
+
+    /// How long its newest part may hold it back (half a part, at most a quarter of a second).
+    pub(crate) fn patience(&self) -> Duration {
+        (self.position.part_target / 2).min(Duration::from_millis(250))
+    }
+
+    pub(crate) fn step_from(&self, before: &Self) -> Step {
+        let end = |v: &Self| (v.position.last, v.position.part, v.position.whole, v.position.ended);
+        match end(self).cmp(&end(before)) {
+            std::cmp::Ordering::Greater => Step::Ahead,
+            std::cmp::Ordering::Equal => Step::Same,
+            std::cmp::Ordering::Less => Step::Back,
+        }
+    }
+}
+
+fn cell(uri: &str) -> Result<Cell, Error> {
+    match Object::parse(uri) {
+        Some(Object::Part(cell)) => Ok(cell),
+        Some(Object::Init(_) | Object::Segment(_)) | None => {
+            Err(Error::PartName(uri.chars().take(64).collect()))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEAD: &str = "#EXTM3U\n#EXT-X-VERSION:6\n#EXT-X-TARGETDURATION:2\n#EXT-X-PART-INF:PART-TARGET=0.522\n\
+        #EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,PART-HOLD-BACK=1.566\n#EXT-X-MEDIA-SEQUENCE:10\n\
+        #EXT-X-MAP:URI=\"init-0123456789abcdef.mp4\"\n";
+
+    fn version(tail: &str) -> Version {
+        Version::read(format!("{HEAD}{tail}").into()).unwrap()
+    }
+
+    fn part(cell: u64) -> String {
+        format!("#EXT-X-PART:DURATION=0.5,URI=\"part-{cell}.m4s\"\n")
+    }
+
+    #[test]
+    fn the_next_request_names_the_next_part() {
+        let open = version(&format!("#EXTINF:2,\nseg-10.m4s\n{}{}", part(44), part(45)));
+        assert_eq!(open.next().wait, Some((11, Some(2))));
+        assert_eq!(open.position.whole, Some(Msn(10)));
+        let whole = version(&format!("{}{}#EXTINF:2,\nseg-10.m4s\n", part(40), part(41)));
+        assert_eq!(whole.next().wait, Some((11, Some(0))));
+        assert_eq!(whole.segments().collect::<Vec<_>>(), [(Msn(10), vec![Cell(40), Cell(41)])]);
+        let plain = version("#EXTINF:2,\nseg-10.m4s\n");
+        assert_eq!(plain.next().wait, Some((11, None)));
+    }
+
+    #[test]
+    fn a_playlist_that_ends_earlier_is_a_step_back() {
+        let (one, two) = (version(&part(40)), version(&format!("{}{}", part(40), part(41))));
+        assert_eq!(two.step_from(&one), Step::Ahead);
+        assert_eq!(one.step_from(&two), Step::Back);
+        assert_eq!(one.step_from(&one.clone()), Step::Same);
+    }
+
+    #[test]
+    fn only_what_was_listed_lately_is_asked_for() {
+        let version = version(&format!("{}{}", part(40), part(41)));
+        let may = [37, 38, 41, 42].map(|n| version.may_have(Cell(n)));
+        assert_eq!(may, [false, true, true, false]);
+        assert!(!version.may_have_segment(Msn(10)), "it is still open");
+    }
+
+    #[test]
+    fn names_that_cannot_be_followed_are_refused_by_name() {
+        let read = |tail: &str| Version::read(format!("{HEAD}{tail}").into()).map(|_| ());
+        let foreign = "#EXT-X-PART:DURATION=0.5,URI=\"chunk_7.m4s\"\n";
+        assert_eq!(read(foreign), Err(Error::PartName("chunk_7.m4s".to_owned())));
+        assert_eq!(read(""), Err(Error::Empty));
+    }
+}

@@ -1,0 +1,103 @@
+//! The edge: one mirror for each track somebody watches, and any number of viewers answered from it.
+//!
+//! # Code map
+//! | module | question it answers |
+//! |---|---|
+//! | [`config`] | what an operator can set |
+//! | `edge` | what a viewer's request is answered |
+//! | `streams` | which streams and tracks are mirrored now |
+//! | `mirror` | how one track of the parent is followed |
+//! | `follow` | PURE: what a parent's playlist means for the next request |
+//! | `track` | which bytes of a track are here |
+//! | `fetch` | how an object that is not live is fetched once for all |
+//! | `upstream` | how a parent is asked |
+//! | `page` | the watch page |
+//! | [`tls`] | the certificate |
+//!
+//! # Life of a request
+//! `listen` -> `edge` (parse the path) -> `streams` (find or start the mirror) -> `hls::reload` (now, later or
+//! never) -> shared bytes.
+//!
+//! # Invariants
+//! - A viewer never causes an upstream request at the live edge: playlists and new parts come from mirrors only.
+//! - Everything else is fetched through `flight`, once, whoever asks and leaves; coalescing fails closed.
+//! - A version reaches viewers as the parent wrote it, byte for byte.
+//! - A waiting viewer has a deadline and dies with its connection.
+//! - Names nobody publishes cost a bounded table and a bounded number of questions to the parent.
+
+pub mod config;
+mod edge;
+mod fetch;
+mod follow;
+mod metrics;
+mod mirror;
+mod page;
+mod streams;
+pub mod tls;
+mod track;
+mod upstream;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use listen::Limits;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+pub use config::Config;
+
+/// An edge whose ports are open.
+pub struct Edge {
+    http: listen::Listener,
+    https: Option<(listen::Listener, Arc<rustls::ServerConfig>)>,
+    config: Config,
+}
+
+/// Why an edge does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A port cannot be had.
+    #[error(transparent)]
+    Listen(#[from] listen::Error),
+}
+
+impl Edge {
+    /// Opens the ports: HTTP, and HTTPS where a certificate is given. Nothing is served before [`Edge::run`].
+    pub async fn bind(config: Config, tls: Option<Arc<rustls::ServerConfig>>) -> Result<Self, Error> {
+        let http = listen::bind("http", "edge.http.listen", config.http.listen).await?;
+        let https = match tls {
+            None => None,
+            Some(tls) => Some((listen::bind("https", "edge.https.listen", config.https.listen).await?, tls)),
+        };
+        Ok(Self { http, https, config })
+    }
+
+    /// Where plain HTTP is served.
+    pub fn http_address(&self) -> SocketAddr {
+        self.http.address()
+    }
+
+    /// Where HTTPS is served, if it is.
+    pub fn https_address(&self) -> Option<SocketAddr> {
+        self.https.as_ref().map(|(listener, _)| listener.address())
+    }
+
+    /// Serves until `shutdown`; returns once requests under way and mirrors have ended.
+    pub async fn run(self, shutdown: CancellationToken) {
+        let tasks = TaskTracker::new();
+        let limits = Limits {
+            connections: self.config.connections_max,
+            head: self.config.idle(),
+            ..Limits::default()
+        };
+        let streams = streams::Streams::new(&self.config, tasks.clone(), shutdown.clone());
+        let edge = edge::Edge::new(streams, self.config.home.clone(), shutdown.clone());
+        if let Some((https, tls)) = self.https {
+            let (edge, shutdown) = (edge.clone(), shutdown.clone());
+            tasks.spawn(https.serve(Some(tls), limits, shutdown, move |request| edge.clone().answer(request)));
+        }
+        self.http.serve(None, limits, shutdown, move |request| edge.clone().answer(request)).await;
+        tasks.close();
+        tasks.wait().await;
+    }
+}

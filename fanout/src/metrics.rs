@@ -1,0 +1,75 @@
+//! Metrics of the edge.
+#![expect(clippy::disallowed_macros, reason = "this is where the crate's metrics are declared")]
+
+use metrics::{Counter, Histogram, counter, describe_counter, describe_histogram, histogram};
+
+/// What is asked for, as a label.
+pub(crate) const KINDS: [&str; 4] = ["playlist", "part", "object", "page"];
+
+/// Handles of the edge, made once.
+#[derive(Clone)]
+pub(crate) struct Meter {
+    answered: [[Counter; 3]; 4],
+    /// Requests that had to wait.
+    pub(crate) parked: Counter,
+    /// Waiting requests that ended, for any reason.
+    pub(crate) unparked: Counter,
+    /// Requests written to parents.
+    pub(crate) upstream_requests: Counter,
+    /// Different versions and objects received from parents.
+    pub(crate) upstream_objects: Counter,
+    /// Upstream requests without a usable answer.
+    pub(crate) upstream_failures: Counter,
+    /// Mirrors started.
+    pub(crate) mirrors_started: Counter,
+    /// Mirrors ended.
+    pub(crate) mirrors_ended: Counter,
+    /// Playlist versions released to viewers.
+    pub(crate) versions: Counter,
+    /// Versions released before their newest part was here.
+    pub(crate) early: Counter,
+    /// From a version's arrival to its release.
+    pub(crate) release: Histogram,
+}
+
+impl Meter {
+    pub(crate) fn new() -> Self {
+        describe_counter!("ringside_edge_answers_total", "Answers to viewers by kind and status class.");
+        describe_counter!("ringside_edge_parked_total", "Requests of viewers that had to wait.");
+        describe_counter!("ringside_edge_unparked_total", "Waiting requests that ended, for any reason.");
+        describe_counter!("ringside_edge_upstream_requests_total", "Requests written to parents.");
+        describe_counter!("ringside_edge_upstream_objects_total", "Different versions and objects received.");
+        describe_counter!("ringside_edge_upstream_failures_total", "Upstream requests without a usable answer.");
+        describe_counter!("ringside_edge_mirrors_started_total", "Track mirrors started.");
+        describe_counter!("ringside_edge_mirrors_ended_total", "Track mirrors ended.");
+        describe_counter!("ringside_edge_versions_total", "Playlist versions released to viewers.");
+        describe_counter!("ringside_edge_early_versions_total", "Versions released before their newest part came.");
+        describe_histogram!("ringside_edge_release_seconds", "From a version's arrival to its release.");
+        let class = |kind| ["2xx", "4xx", "5xx"].map(|class| counter!("ringside_edge_answers_total", "kind" => kind, "class" => class));
+        Self {
+            answered: KINDS.map(class),
+            parked: counter!("ringside_edge_parked_total"),
+            unparked: counter!("ringside_edge_unparked_total"),
+            upstream_requests: counter!("ringside_edge_upstream_requests_total"),
+            upstream_objects: counter!("ringside_edge_upstream_objects_total"),
+            upstream_failures: counter!("ringside_edge_upstream_failures_total"),
+            mirrors_started: counter!("ringside_edge_mirrors_started_total"),
+            mirrors_ended: counter!("ringside_edge_mirrors_ended_total"),
+            versions: counter!("ringside_edge_versions_total"),
+            early: counter!("ringside_edge_early_versions_total"),
+            release: histogram!("ringside_edge_release_seconds"),
+        }
+    }
+
+    /// Counts an answer; `kind` is an index into [`KINDS`].
+    pub(crate) fn answered(&self, kind: usize, status: http::StatusCode) {
+        let class = match status.as_u16() {
+            ..400 => 0,
+            400..500 => 1,
+            500.. => 2,
+        };
+        if let Some(counter) = self.answered.get(kind).and_then(|classes| classes.get(class)) {
+            counter.increment(1);
+        }
+    }
+}

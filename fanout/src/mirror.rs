@@ -1,0 +1,188 @@
+//! A mirror follows one track of the parent: it holds two requests, the next playlist version and the part
+//! that was hinted, and releases a version when its newest part is here.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hls::id::Cell;
+use hls::path::{Directives, Object as Name, Resource};
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::fetch::{Fetch, Keep};
+use crate::follow::{Step, Version};
+use crate::metrics::Meter;
+use crate::track::{Released, Track};
+use crate::upstream::{Error, Object, Parents};
+
+/// First and last pause after a failure; doubled in between.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
+/// Longest a playlist request may take before the parent's target duration is known.
+const FIRST_WAIT: Duration = Duration::from_secs(12);
+
+/// What a mirror works with.
+pub(crate) struct Mirror {
+    pub(crate) track: Arc<Track>,
+    pub(crate) parents: Arc<Parents>,
+    pub(crate) fetch: Arc<Fetch>,
+    pub(crate) tasks: TaskTracker,
+    pub(crate) meter: Meter,
+    pub(crate) linger: Duration,
+    pub(crate) shutdown: CancellationToken,
+}
+
+/// How a parent's playlist went on.
+enum Round {
+    /// Ask for what follows.
+    Next,
+    /// Ask the same again after a pause.
+    Again,
+    /// Nothing follows.
+    Ended,
+}
+
+impl Mirror {
+    /// Follows until nobody has watched for the linger time, or the parent says there is no such track.
+    pub(crate) async fn run(self) {
+        self.meter.mirrors_started.increment(1);
+        tokio::select! {
+            () = self.follow() => {}
+            () = self.unused() => {}
+            () = self.shutdown.cancelled() => {}
+        }
+        self.meter.mirrors_ended.increment(1);
+    }
+
+    async fn unused(&self) {
+        while let Some(left) = self.linger.checked_sub(self.track.unused()) {
+            sleep(left.max(Duration::from_millis(100))).await;
+        }
+    }
+
+    async fn follow(&self) {
+        let path = Resource::Media(self.track.stream.clone(), self.track.id.clone()).path();
+        let (mut request, mut pause, mut went_back) = (Directives::default(), PAUSE.0, None);
+        loop {
+            let wait = self.current().map_or(FIRST_WAIT, |now| now.version.position.longest_wait() + PAUSE.1);
+            let asked = self.parents.get(&path, request.query().as_deref(), wait).await;
+            let round = match asked {
+                Ok(object) => self.take(object, &mut went_back).await,
+                Err(Error::Missing) if self.current().is_none() => return,
+                // The parent held us as long as it may: ask for the same again.
+                Err(error) if error.is_wait() => Round::Again,
+                Err(error) => {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::warn!(stream = %self.track.stream, rendition = %self.track.id, error, "parent lost");
+                    request = Directives::default();
+                    Round::Again
+                }
+            };
+            match round {
+                Round::Next => {
+                    pause = PAUSE.0;
+                    request = self.current().map(|now| now.version.next()).unwrap_or_default();
+                }
+                Round::Again => {
+                    sleep(spread(pause)).await;
+                    pause = (pause * 2).min(PAUSE.1);
+                }
+                Round::Ended => return std::future::pending().await,
+            }
+        }
+    }
+
+    fn current(&self) -> Option<Arc<Released>> {
+        self.track.version.borrow().clone()
+    }
+
+    async fn take(&self, object: Object, went_back: &mut Option<Instant>) -> Round {
+        let version = match Version::read(object.bytes) {
+            Ok(version) => version,
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(stream = %self.track.stream, rendition = %self.track.id, error, "playlist refused");
+                return Round::Again;
+            }
+        };
+        let before = self.current();
+        let step = before.as_ref().map_or(Step::Ahead, |before| version.step_from(&before.version));
+        match step {
+            Step::Ahead => *went_back = None,
+            Step::Same => return Round::Again,
+            Step::Back => {
+                let since = went_back.get_or_insert_with(Instant::now);
+                if since.elapsed() < version.position.longest_wait() {
+                    return Round::Again;
+                }
+                *went_back = None;
+                self.track.forget();
+            }
+        }
+        self.fetch_maps(&version, before.as_deref()).await;
+        self.fetch_parts(&version, before.as_deref());
+        self.wait_for_newest(&version, object.received).await;
+        let ended = version.position.ended;
+        let released = Released { version, available_us: object.available_us, received: object.received };
+        self.track.release(released);
+        self.meter.versions.increment(1);
+        self.meter.release.record(object.received.elapsed());
+        if ended { Round::Ended } else { Round::Next }
+    }
+
+    /// A new init segment is here before the version that names it is released.
+    async fn fetch_maps(&self, version: &Version, before: Option<&Released>) {
+        let known = before.map(|before| before.version.maps()).unwrap_or_default();
+        let maps = version.maps();
+        let new: Vec<_> = maps.into_iter().filter(|map| !known.contains(map)).collect();
+        if before.is_some() && !new.is_empty() {
+            // The stream's shape changed, so what its multivariant playlist says may have, too.
+            self.fetch.forget(&Resource::Multivariant(self.track.stream.clone()));
+        }
+        for map in new {
+            let fetched = self.fetch.get(&self.track.object(map), Keep::Cache).await;
+            if let Err(refusal) = fetched {
+                tracing::warn!(stream = %self.track.stream, ?refusal, "init segment not had; viewers ask again");
+            }
+        }
+    }
+
+    /// Parts that are new since the last version, and the one that was hinted; all in the background.
+    fn fetch_parts(&self, version: &Version, before: Option<&Released>) {
+        let seen = before.and_then(|before| before.version.newest());
+        let new = version.cells.iter().rev().take_while(|cell| seen.is_some_and(|seen| **cell > seen));
+        let newest = version.newest().filter(|_| seen.is_none());
+        for cell in new.copied().chain(newest).chain(version.hint()) {
+            if self.track.part(cell).is_none() {
+                self.fetch_part(cell);
+            }
+        }
+    }
+
+    fn fetch_part(&self, cell: Cell) {
+        let (fetch, track) = (Arc::clone(&self.fetch), Arc::clone(&self.track));
+        self.tasks.spawn(async move {
+            let resource = track.object(Name::Part(cell));
+            // A failure is counted where the request is made; the next version asks again.
+            let _counted = fetch.get(&resource, Keep::Live(track, cell)).await;
+        });
+    }
+
+    async fn wait_for_newest(&self, version: &Version, received: Instant) {
+        let Some(newest) = version.newest().filter(|_| !version.ends_in_gap()) else { return };
+        let mut held = self.track.held.subscribe();
+        let left = version.patience().saturating_sub(received.elapsed());
+        let here = timeout(left, held.wait_for(|cell| *cell >= newest)).await;
+        if here.is_err() {
+            self.meter.early.increment(1);
+        }
+    }
+}
+
+/// Half to one and a half of a pause, so that mirrors that lost the same parent do not return in step.
+fn spread(pause: Duration) -> Duration {
+    let mut byte = [128];
+    // Without randomness the pause is merely regular.
+    let _regular_is_fine = getrandom::fill(&mut byte);
+    pause / 2 + pause * u32::from(byte.first().copied().unwrap_or(128)) / 256
+}

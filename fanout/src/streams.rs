@@ -1,0 +1,158 @@
+//! Which streams and tracks are mirrored now. A name nobody publishes leaves nothing behind but a place in a
+//! bounded table of misses.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use dashmap::DashMap;
+use flight::Refusal;
+use hls::id::{StreamId, TrackId};
+use hls::path::Resource;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::config::Config;
+use crate::fetch::{Fetch, Keep};
+use crate::metrics::Meter;
+use crate::mirror::Mirror;
+use crate::track::Track;
+use crate::upstream::{Object, Parents};
+
+/// Longest a fetch of something that is not live may take; also bounds a hinted part, which the parent holds
+/// for up to three target durations.
+const OBJECT_WAIT: Duration = Duration::from_secs(20);
+/// Tracks of one stream that are mirrored at once.
+const TRACKS_MAX: usize = 64;
+
+/// The registry.
+pub(crate) struct Streams {
+    streams: DashMap<StreamId, Arc<Stream>>,
+    /// Names are looked up apart from media, a few at a time, so that a crowd with made-up names cannot keep
+    /// real viewers from the parent.
+    names: Arc<Fetch>,
+    pub(crate) fetch: Arc<Fetch>,
+    parents: Arc<Parents>,
+    tasks: TaskTracker,
+    shutdown: CancellationToken,
+    pub(crate) meter: Meter,
+    linger: Duration,
+    streams_max: usize,
+}
+
+#[derive(Default)]
+struct Stream {
+    /// Never held across an await.
+    tracks: Mutex<BTreeMap<TrackId, Arc<Track>>>,
+}
+
+impl Streams {
+    pub(crate) fn new(config: &Config, tasks: TaskTracker, shutdown: CancellationToken) -> Arc<Self> {
+        let meter = Meter::new();
+        let parents = Arc::new(Parents::new(&config.parents, meter.clone()));
+        let fetch = |limits, bytes| Fetch::new(Arc::clone(&parents), tasks.clone(), limits, bytes, OBJECT_WAIT);
+        let names = flight::Limits { flights: 32, ..flight::Limits::default() };
+        Arc::new(Self {
+            streams: DashMap::new(),
+            names: Arc::new(fetch(names, 8 << 20)),
+            fetch: Arc::new(fetch(flight::Limits::default(), config.cache_bytes)),
+            parents,
+            tasks,
+            shutdown,
+            meter,
+            linger: config.linger(),
+            streams_max: config.streams_max,
+        })
+    }
+
+    /// The multivariant playlist; kept while the stream's shape is.
+    pub(crate) async fn multivariant(&self, stream: &StreamId) -> Result<Object, Refusal> {
+        self.names.get(&Resource::Multivariant(stream.clone()), Keep::Cache).await
+    }
+
+    /// The track's mirror, started if this is its first viewer.
+    pub(crate) async fn track(self: &Arc<Self>, stream: &StreamId, track: &TrackId) -> Result<Arc<Track>, Refusal> {
+        if let Some(found) = self.mirrored(stream, track) {
+            found.touch();
+            return Ok(found);
+        }
+        let multivariant = self.multivariant(stream).await?;
+        let video = kind(&multivariant.bytes, track).ok_or(Refusal::Missing)?;
+        self.start(stream, track, video)
+    }
+
+    fn mirrored(&self, stream: &StreamId, track: &TrackId) -> Option<Arc<Track>> {
+        let stream = self.streams.get(stream)?;
+        stream.tracks.lock().unwrap_or_else(PoisonError::into_inner).get(track).cloned()
+    }
+
+    fn start(self: &Arc<Self>, stream: &StreamId, id: &TrackId, video: bool) -> Result<Arc<Track>, Refusal> {
+        if self.streams.len() >= self.streams_max && !self.streams.contains_key(stream) {
+            return Err(Refusal::Crowded);
+        }
+        let entry = Arc::clone(&self.streams.entry(stream.clone()).or_default());
+        let mut tracks = entry.tracks.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(found) = tracks.get(id) {
+            return Ok(Arc::clone(found));
+        }
+        if tracks.len() >= TRACKS_MAX {
+            return Err(Refusal::Crowded);
+        }
+        let track = Arc::new(Track::new(stream.clone(), id.clone(), video));
+        tracks.insert(id.clone(), Arc::clone(&track));
+        drop(tracks);
+        let mirror = Mirror {
+            track: Arc::clone(&track),
+            parents: Arc::clone(&self.parents),
+            fetch: Arc::clone(&self.fetch),
+            tasks: self.tasks.clone(),
+            meter: self.meter.clone(),
+            linger: self.linger,
+            shutdown: self.shutdown.clone(),
+        };
+        let this = Arc::clone(self);
+        let gone = Arc::clone(&track);
+        self.tasks.spawn(async move {
+            mirror.run().await;
+            this.drop_track(&gone);
+        });
+        Ok(track)
+    }
+
+    fn drop_track(&self, track: &Track) {
+        if let Some(stream) = self.streams.get(&track.stream) {
+            stream.tracks.lock().unwrap_or_else(PoisonError::into_inner).remove(&track.id);
+        }
+        let empty = |_: &StreamId, stream: &Arc<Stream>| {
+            stream.tracks.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+        };
+        if self.streams.remove_if(&track.stream, empty).is_some() {
+            self.names.forget(&Resource::Multivariant(track.stream.clone()));
+        }
+    }
+}
+
+/// Whether a multivariant playlist lists the track, and as video.
+fn kind(multivariant: &[u8], track: &TrackId) -> Option<bool> {
+    let text = std::str::from_utf8(multivariant).ok()?;
+    let uri = format!("{track}/media.m3u8");
+    let quoted = format!("URI=\"{uri}\"");
+    text.lines().find_map(|line| {
+        if line == uri {
+            return Some(true);
+        }
+        (line.starts_with("#EXT-X-MEDIA:") && line.contains(&quoted)).then_some(false)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_listed_tracks_exist() {
+        let text = b"#EXTM3U\n#EXT-X-MEDIA:TYPE=AUDIO,URI=\"audio/media.m3u8\"\n#EXT-X-STREAM-INF:X\n360p/media.m3u8\n";
+        let kind = |id: &str| kind(text, &TrackId::new(id).unwrap());
+        assert_eq!((kind("360p"), kind("audio"), kind("60p"), kind("media")), (Some(true), Some(false), None, None));
+    }
+}

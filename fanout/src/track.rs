@@ -1,0 +1,125 @@
+//! Which bytes of a track are here: the released version, live parts, and who is watching.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use hls::id::{Cell, Msn, StreamId, TrackId};
+use hls::path::{Object as Name, Resource};
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::follow::Version;
+use crate::upstream::Object;
+
+/// Live parts held for one track, whatever its playlist says.
+const PARTS_MAX: usize = 2_048;
+
+/// One mirrored track.
+pub(crate) struct Track {
+    pub(crate) stream: StreamId,
+    pub(crate) id: TrackId,
+    pub(crate) video: bool,
+    /// The newest version viewers may see.
+    pub(crate) version: watch::Sender<Option<Arc<Released>>>,
+    /// Newest part held; moves before the version that lists it.
+    pub(crate) held: watch::Sender<Cell>,
+    /// Never held across an await; readers copy a reference and leave.
+    live: RwLock<Live>,
+    started: Instant,
+    /// Last request of a viewer, milliseconds after `started`.
+    used_ms: AtomicU64,
+}
+
+/// A version with the time it came.
+#[derive(Debug)]
+pub(crate) struct Released {
+    pub(crate) version: Version,
+    pub(crate) available_us: Option<u64>,
+    pub(crate) received: Instant,
+}
+
+#[derive(Default)]
+struct Live {
+    parts: BTreeMap<Cell, Object>,
+    segments: BTreeMap<Msn, Vec<Cell>>,
+}
+
+impl Track {
+    pub(crate) fn new(stream: StreamId, id: TrackId, video: bool) -> Self {
+        Self {
+            stream,
+            id,
+            video,
+            version: watch::Sender::default(),
+            held: watch::Sender::default(),
+            live: RwLock::default(),
+            started: Instant::now(),
+            used_ms: AtomicU64::new(0),
+        }
+    }
+
+    /// A viewer asked for something of this track.
+    pub(crate) fn touch(&self) {
+        let ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.used_ms.store(ms, Ordering::Relaxed);
+    }
+
+    /// Time since a viewer last asked.
+    pub(crate) fn unused(&self) -> Duration {
+        self.started.elapsed().saturating_sub(Duration::from_millis(self.used_ms.load(Ordering::Relaxed)))
+    }
+
+    pub(crate) fn object(&self, name: Name) -> Resource {
+        Resource::Object(self.stream.clone(), self.id.clone(), name)
+    }
+
+    pub(crate) fn part(&self, cell: Cell) -> Option<Object> {
+        self.live.read().unwrap_or_else(PoisonError::into_inner).parts.get(&cell).cloned()
+    }
+
+    /// A finished segment's parts, if all of them are here.
+    pub(crate) fn segment(&self, msn: Msn) -> Option<Vec<Object>> {
+        let live = self.live.read().unwrap_or_else(PoisonError::into_inner);
+        let cells = live.segments.get(&msn)?;
+        cells.iter().map(|cell| live.parts.get(cell).cloned()).collect()
+    }
+
+    /// Takes a part in, and lets those go on who wait for it.
+    pub(crate) fn hold(&self, cell: Cell, object: Object) {
+        let mut live = self.live.write().unwrap_or_else(PoisonError::into_inner);
+        live.parts.insert(cell, object);
+        while live.parts.len() > PARTS_MAX {
+            live.parts.pop_first();
+        }
+        drop(live);
+        self.held.send_if_modified(|newest| {
+            let newer = cell > *newest;
+            *newest = cell.max(*newest);
+            newer
+        });
+    }
+
+    /// Shows a version to viewers, and lets go of what is two windows old.
+    pub(crate) fn release(&self, released: Released) {
+        let version = &released.version;
+        let mut live = self.live.write().unwrap_or_else(PoisonError::into_inner);
+        live.segments.extend(version.segments());
+        let listed = version.parsed.segments.len() as u64;
+        let oldest = Msn(version.parsed.media_sequence.0.saturating_sub(listed));
+        live.segments = live.segments.split_off(&oldest);
+        let kept = live.segments.values().flatten().min().copied();
+        if let Some(kept) = kept {
+            live.parts = live.parts.split_off(&kept);
+        }
+        drop(live);
+        self.version.send_replace(Some(Arc::new(released)));
+    }
+
+    /// Forgets everything: the parent started anew.
+    pub(crate) fn forget(&self) {
+        *self.live.write().unwrap_or_else(PoisonError::into_inner) = Live::default();
+        self.held.send_replace(Cell::default());
+    }
+}

@@ -1,0 +1,145 @@
+//! The stream's rungs, decided once: from the config, or from what the machine can carry.
+
+use feed::message::{Codec, Track};
+use hls::id::TrackId;
+use hls::time::{Grid, GridError, Profile};
+
+use crate::config::{Ladder, Preset, Rung};
+
+/// Track id of the audio track.
+pub(crate) const AUDIO: &str = "audio";
+/// Output sample rate, Hz.
+pub(crate) const AUDIO_RATE: u32 = 48_000;
+/// Output channels.
+pub(crate) const CHANNELS: usize = 2;
+/// x264's buffer: a segment exceeds its average by at most this much of it.
+pub(crate) const VBV_MS: u64 = 600;
+
+/// Everything the ladder's pipeline and the feed's shape are made from.
+#[derive(Debug, Clone)]
+pub(crate) struct Plan {
+    pub(crate) grid: Grid,
+    /// Largest first; the first one's size is the canvas.
+    pub(crate) rungs: Vec<Rung>,
+    pub(crate) default_preset: Preset,
+    pub(crate) audio_bps: u64,
+}
+
+impl Plan {
+    /// `cores` decides the rungs where the config names none.
+    pub(crate) fn new(ladder: &Ladder, profile: Profile, cores: usize) -> Result<Self, GridError> {
+        let mut rungs = ladder.rungs.clone().unwrap_or_else(|| default_rungs(cores));
+        rungs.sort_by_key(|rung| std::cmp::Reverse(u64::from(rung.width) * u64::from(rung.height)));
+        Ok(Self {
+            grid: Grid::of(profile, ladder.frame_rate.0, AUDIO_RATE)?,
+            rungs,
+            default_preset: if cores > 4 {
+                Preset::Veryfast
+            } else {
+                Preset::Superfast
+            },
+            audio_bps: u64::from(ladder.audio_bitrate_kbps) * 1_000,
+        })
+    }
+
+    /// Pixels of the picture the switcher hands on.
+    pub(crate) fn canvas(&self) -> (u32, u32) {
+        self.rungs
+            .first()
+            .map_or((640, 360), |rung| (rung.width, rung.height))
+    }
+
+    /// Tracks of the feed: the rungs, then audio.
+    pub(crate) fn tracks(&self) -> usize {
+        self.rungs.len() + 1
+    }
+
+    /// The feed's description of a track whose decoder configuration the encoder has just told.
+    pub(crate) fn track(&self, index: usize, config: bytes::Bytes) -> Track {
+        match self.rungs.get(index) {
+            Some(rung) => {
+                let average_bps = u64::from(rung.bitrate_kbps) * 1_000;
+                let codec = Codec::H264 {
+                    config,
+                    width: rung.width,
+                    height: rung.height,
+                };
+                let peak_bps = average_bps + self.vbv_bps(average_bps) + self.container_bps();
+                Track {
+                    id: rung.name.clone(),
+                    codec,
+                    average_bps,
+                    peak_bps,
+                }
+            }
+            None => Track {
+                id: TrackId::new(AUDIO).expect("`audio` follows the id grammar"),
+                codec: Codec::Aac { config, channels: 2 },
+                average_bps: self.audio_bps,
+                // The AAC encoder holds its rate only on average; a quarter more covers its swings.
+                peak_bps: self.audio_bps * 5 / 4 + self.container_bps(),
+            },
+        }
+    }
+
+    /// A full buffer spent inside one segment, spread over that segment.
+    fn vbv_bps(&self, average_bps: u64) -> u64 {
+        let segment = self.grid.cell_duration() * self.grid.segment_parts();
+        let ms = u64::try_from(segment.as_millis()).unwrap_or(u64::MAX).max(1);
+        average_bps * VBV_MS / ms
+    }
+
+    /// Boxes of CMAF: about 200 bytes a part and 16 a sample, at up to 60 samples a second.
+    fn container_bps(&self) -> u64 {
+        let part_ms = u64::try_from(self.grid.cell_duration().as_millis())
+            .unwrap_or(u64::MAX)
+            .max(1);
+        200 * 8 * 1_000 / part_ms + 16 * 8 * 60
+    }
+}
+
+fn default_rungs(cores: usize) -> Vec<Rung> {
+    let rung = |name, width, height, bitrate_kbps| Rung {
+        name: TrackId::new(name).expect("default names follow the id grammar"),
+        width,
+        height,
+        bitrate_kbps,
+        preset: None,
+    };
+    if cores <= 2 {
+        vec![rung("360p", 640, 360, 800), rung("240p", 426, 240, 350)]
+    } else {
+        vec![
+            rung("720p", 1280, 720, 3_000),
+            rung("480p", 854, 480, 1_400),
+            rung("360p", 640, 360, 800),
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_cores_get_two_small_rungs() {
+        let names = |cores| {
+            let plan = Plan::new(&Ladder::default(), Profile::Low, cores).unwrap();
+            plan.rungs
+                .iter()
+                .map(|r| r.name.as_str().to_owned())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(names(2), ["360p", "240p"]);
+        assert_eq!(names(8), ["720p", "480p", "360p"]);
+    }
+
+    #[test]
+    fn the_peak_holds_a_full_encoder_buffer() {
+        let plan = Plan::new(&Ladder::default(), Profile::Low, 2).unwrap();
+        let track = plan.track(0, bytes::Bytes::new());
+        assert_eq!(track.average_bps, 800_000);
+        assert!(track.peak_bps > 800_000 * 26 / 20 && track.peak_bps < 800_000 * 28 / 20);
+        assert!(!plan.track(2, bytes::Bytes::new()).is_video());
+    }
+}

@@ -1,0 +1,163 @@
+//! A contribution's decoders: one disposable branch for its picture, one for its sound.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use bytes::Bytes;
+use gst::prelude::*;
+use gst_app::{AppSink, AppSinkCallbacks, AppSrc};
+
+use super::{SOUND_CAPS, build_error, element, parse, watch_errors};
+use crate::error::Error;
+
+const NAME: &str = "decode";
+/// Access units that may wait for a decoder: two seconds of 60 fps.
+pub(crate) const UNITS_MAX: u64 = 120;
+
+/// One coded frame, timed in nanoseconds of contribution time.
+#[derive(Debug)]
+pub(crate) struct Coded {
+    pub(crate) pts: i64,
+    pub(crate) dts: i64,
+    /// Units before it are missing.
+    pub(crate) after_loss: bool,
+    pub(crate) data: Bytes,
+}
+
+/// One decoder. Dropping it stops it; a fault in it is its own.
+#[derive(Debug)]
+pub(crate) struct Branch {
+    pipeline: gst::Pipeline,
+    source: AppSrc,
+    failed: Arc<AtomicBool>,
+}
+
+impl Branch {
+    /// H.264 to I420 of the canvas, padded where the shape differs.
+    pub(crate) fn video(
+        avcc: &Bytes,
+        canvas: (u32, u32),
+        take: impl FnMut(i64, gst::Buffer) + Send + 'static,
+    ) -> Result<Self, Error> {
+        let (width, height) = canvas;
+        let line = format!(
+            "appsrc name=in format=time block=false max-bytes=0 max-buffers={UNITS_MAX} ! h264parse \
+             ! avdec_h264 max-threads=1 output-corrupt=false ! videoconvertscale add-borders=true \
+             ! video/x-raw,format=I420,width={width},height={height},pixel-aspect-ratio=1/1,colorimetry=bt709 \
+             ! appsink name=out {SINK}"
+        );
+        Self::play(&line, &video_caps(avcc), take)
+    }
+
+    /// AAC to the stream's sample format.
+    pub(crate) fn audio(
+        asc: &Bytes,
+        take: impl FnMut(i64, gst::Buffer) + Send + 'static,
+    ) -> Result<Self, Error> {
+        let line = format!(
+            "appsrc name=in format=time block=false max-bytes=0 max-buffers={UNITS_MAX} ! aacparse ! avdec_aac \
+             ! audioconvert ! audioresample ! {SOUND_CAPS} ! appsink name=out {SINK}"
+        );
+        let caps = gst::Caps::builder("audio/mpeg")
+            .field("mpegversion", 4)
+            .field("stream-format", "raw")
+            .field("framed", true)
+            .field("codec_data", gst::Buffer::from_slice(asc.clone()))
+            .build();
+        Self::play(&line, &caps, take)
+    }
+
+    /// Another resolution or profile from the next unit on.
+    pub(crate) fn reconfigure(&self, avcc: &Bytes) {
+        self.source.set_caps(Some(&video_caps(avcc)));
+    }
+
+    /// Hands on a unit; the caller looks at [`Branch::depth`] first.
+    pub(crate) fn push(&self, coded: Coded) {
+        let mut buffer = gst::Buffer::from_slice(coded.data);
+        if let Some(buffer) = buffer.get_mut() {
+            buffer.set_pts(time(coded.pts));
+            buffer.set_dts(time(coded.dts));
+            if coded.after_loss {
+                buffer.set_flags(gst::BufferFlags::DISCONT);
+            }
+        }
+        if self.source.push_buffer(buffer).is_err() {
+            self.failed.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Units that wait.
+    pub(crate) fn depth(&self) -> u64 {
+        self.source.current_level_buffers()
+    }
+
+    /// Whether the decoder gave up and has to be made anew.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.failed.load(Ordering::Relaxed)
+    }
+
+    fn play(
+        line: &str,
+        caps: &gst::Caps,
+        mut take: impl FnMut(i64, gst::Buffer) + Send + 'static,
+    ) -> Result<Self, Error> {
+        let pipeline = parse(NAME, line)?;
+        let source: AppSrc = element(NAME, &pipeline, "in")?;
+        let sink: AppSink = element(NAME, &pipeline, "out")?;
+        source.set_caps(Some(caps));
+        let callbacks = AppSinkCallbacks::builder().new_sample(move |sink| {
+            let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
+            if let Some((pts, buffer)) = decoded(&sample) {
+                take(pts, buffer);
+            }
+            Ok(gst::FlowSuccess::Ok)
+        });
+        sink.set_callbacks(callbacks.build());
+        let failed = Arc::new(AtomicBool::new(false));
+        let flag = failed.clone();
+        watch_errors(&pipeline, move |element, reason| {
+            tracing::warn!(element, error = reason, "decoder failed");
+            flag.store(true, Ordering::Relaxed);
+        });
+        let branch = Self {
+            pipeline,
+            source,
+            failed,
+        };
+        branch
+            .pipeline
+            .set_state(gst::State::Playing)
+            .map_err(|e| build_error(NAME, &e))?;
+        Ok(branch)
+    }
+}
+
+impl Drop for Branch {
+    fn drop(&mut self) {
+        if let Err(e) = self.pipeline.set_state(gst::State::Null) {
+            tracing::warn!(error = %e, "decoder did not stop cleanly");
+        }
+    }
+}
+
+const SINK: &str = "sync=false async=false enable-last-sample=false max-buffers=8";
+
+fn video_caps(avcc: &Bytes) -> gst::Caps {
+    gst::Caps::builder("video/x-h264")
+        .field("stream-format", "avc")
+        .field("alignment", "au")
+        .field("codec_data", gst::Buffer::from_slice(avcc.clone()))
+        .build()
+}
+
+fn time(ns: i64) -> gst::ClockTime {
+    gst::ClockTime::from_nseconds(u64::try_from(ns).unwrap_or(0))
+}
+
+fn decoded(sample: &gst::Sample) -> Option<(i64, gst::Buffer)> {
+    let buffer = sample.buffer_owned()?;
+    let segment = sample.segment()?.downcast_ref::<gst::ClockTime>()?;
+    let running = segment.to_running_time_full(buffer.pts()?)?.positive()?;
+    Some((i64::try_from(running.nseconds()).ok()?, buffer))
+}

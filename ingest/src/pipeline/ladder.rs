@@ -1,0 +1,212 @@
+//! The long-lived ladder: raw frames and samples in, access units of every rung out.
+
+use bytes::Bytes;
+use gst::prelude::*;
+use gst_app::{AppSink, AppSinkCallbacks, AppSrc};
+
+use super::{SOUND_CAPS, build_error, element, parse, picture_caps, watch_errors};
+use crate::config::Rung;
+use crate::error::Error;
+use crate::ladder::{Plan, VBV_MS};
+
+const NAME: &str = "ladder";
+/// Raw frames that may wait; two seconds at 30 fps covers a machine's hiccup, more would only hide overload.
+pub(crate) const FRAMES_MAX: u64 = 60;
+/// x264's own word for "never by itself" (X264_KEYINT_MAX_INFINITE): key frames come from the grid alone.
+const KEY_INTERVAL: u32 = 1 << 30;
+
+/// One coded frame as an encoder gave it.
+#[derive(Debug)]
+pub(crate) struct Coded {
+    /// Running time, nanoseconds since the ladder's first frame.
+    pub(crate) running_ns: u64,
+    pub(crate) key: bool,
+    pub(crate) data: Bytes,
+    /// avcC or AudioSpecificConfig.
+    pub(crate) config: Bytes,
+}
+
+/// Two appsrcs and what hangs on them.
+#[derive(Debug)]
+pub(crate) struct Ladder {
+    pipeline: gst::Pipeline,
+    video: AppSrc,
+    audio: AppSrc,
+}
+
+impl Ladder {
+    /// Builds everything and starts nothing.
+    pub(crate) fn new(plan: &Plan) -> Result<Self, Error> {
+        let pipeline = parse(NAME, &launch_line(plan))?;
+        Ok(Self {
+            video: element(NAME, &pipeline, "video")?,
+            audio: element(NAME, &pipeline, "audio")?,
+            pipeline,
+        })
+    }
+
+    /// Sends what track `index` gives to `take`, which is called on the encoder's thread.
+    pub(crate) fn on_coded(
+        &self,
+        index: usize,
+        mut take: impl FnMut(Coded) + Send + 'static,
+    ) -> Result<(), Error> {
+        let sink: AppSink = element(NAME, &self.pipeline, &format!("out{index}"))?;
+        let callbacks = AppSinkCallbacks::builder().new_sample(move |sink| {
+            let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
+            let coded = coded(&sample).ok_or(gst::FlowError::Error)?;
+            take(coded);
+            Ok(gst::FlowSuccess::Ok)
+        });
+        sink.set_callbacks(callbacks.build());
+        Ok(())
+    }
+
+    /// Starts the encoders; `failed` hears of every error from then on.
+    pub(crate) fn play(&self, failed: impl Fn(Error) + Send + Sync + 'static) -> Result<(), Error> {
+        watch_errors(&self.pipeline, move |element, reason| {
+            failed(Error::Ladder { element, reason })
+        });
+        self.pipeline
+            .set_state(gst::State::Playing)
+            .map_err(|e| build_error(NAME, &e))?;
+        Ok(())
+    }
+
+    /// Frames that wait for the encoders.
+    pub(crate) fn depth(&self) -> u64 {
+        self.video
+            .current_level_buffers()
+            .max(self.audio.current_level_buffers())
+    }
+
+    /// Makes the next frame a key frame in every rung.
+    pub(crate) fn force_key(&self) {
+        let event = gst_video::DownstreamForceKeyUnitEvent::builder()
+            .all_headers(true)
+            .build();
+        // Refused only while shutting down, where no frame follows either.
+        let _refused = self.video.send_event(event);
+    }
+
+    /// Hands on a frame; false once the ladder is going down.
+    pub(crate) fn push_frame(&self, frame: gst::Buffer) -> bool {
+        self.video.push_buffer(frame).is_ok()
+    }
+
+    /// Hands on one frame's worth of sound; false once the ladder is going down.
+    pub(crate) fn push_sound(&self, sound: gst::Buffer) -> bool {
+        self.audio.push_buffer(sound).is_ok()
+    }
+
+    /// Stops the encoders; what they still held is lost.
+    pub(crate) fn stop(&self) {
+        if let Err(e) = self.pipeline.set_state(gst::State::Null) {
+            tracing::warn!(error = %e, "ladder did not stop cleanly");
+        }
+    }
+}
+
+impl Drop for Ladder {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+fn launch_line(plan: &Plan) -> String {
+    let (width, height) = plan.canvas();
+    let rate = format!("framerate={}/{}", plan.grid.rate().num(), plan.grid.rate().den());
+    let last = plan.rungs.len().saturating_sub(1);
+    let mut line = format!(
+        "appsrc name=video is-live=true format=time block=false max-bytes=0 max-buffers={FRAMES_MAX} \
+         caps=\"{},{rate}\" ! tee name=t0 ",
+        picture_caps(width, height)
+    );
+    for (index, rung) in plan.rungs.iter().enumerate() {
+        // Each rung is scaled from the next larger one: half the cost of scaling all from the canvas.
+        if let Some(larger) = index.checked_sub(1) {
+            let caps = format!("{},{rate}", picture_caps(rung.width, rung.height));
+            line +=
+                &format!("t{larger}. ! {QUEUE} ! videoscale add-borders=true ! {caps} ! tee name=t{index} ");
+        }
+        let queue = if index == last && last > 0 {
+            String::new()
+        } else {
+            format!("{QUEUE} ! ")
+        };
+        line += &format!(
+            "t{index}. ! {queue}{} ! appsink name=out{index} {SINK} ",
+            encoder(rung, plan)
+        );
+    }
+    let (audio, bps) = (plan.rungs.len(), plan.audio_bps);
+    line += &format!(
+        "appsrc name=audio is-live=true format=time block=false max-bytes=0 max-buffers={FRAMES_MAX} \
+         caps=\"{SOUND_CAPS}\" ! audioconvert ! avenc_aac aac-coder=fast bitrate={bps} ! aacparse \
+         ! audio/mpeg,mpegversion=4,stream-format=raw ! appsink name=out{audio} {SINK}"
+    );
+    line
+}
+
+const QUEUE: &str = "queue max-size-buffers=8 max-size-bytes=0 max-size-time=0";
+const SINK: &str = "sync=false async=false enable-last-sample=false max-buffers=64";
+
+fn encoder(rung: &Rung, plan: &Plan) -> String {
+    let large = rung.height >= 720;
+    // One thread gives the least delay; from 720p on one core may not be enough.
+    let threads = if large { 2 } else { 1 };
+    let profile = if large { "high" } else { "main" };
+    format!(
+        "x264enc tune=zerolatency speed-preset={} bitrate={} threads={threads} sliced-threads=false \
+         key-int-max={KEY_INTERVAL} byte-stream=false vbv-buf-capacity={VBV_MS} \
+         option-string=\"scenecut=0:open-gop=0:force-cfr=0\" ! video/x-h264,profile={profile} \
+         ! h264parse ! video/x-h264,stream-format=avc,alignment=au",
+        rung.preset.unwrap_or(plan.default_preset).as_str(),
+        rung.bitrate_kbps,
+    )
+}
+
+fn coded(sample: &gst::Sample) -> Option<Coded> {
+    let buffer = sample.buffer()?;
+    // x264enc starts its time stamps at 1000 h; only running time means anything.
+    let segment = sample.segment()?.downcast_ref::<gst::ClockTime>()?;
+    let running = segment
+        .to_running_time_full(buffer.pts()?)?
+        .positive()
+        .unwrap_or_default();
+    let config = sample
+        .caps()?
+        .structure(0)?
+        .get::<gst::Buffer>("codec_data")
+        .ok()?;
+    let config = Bytes::copy_from_slice(&config.map_readable().ok()?);
+    Some(Coded {
+        running_ns: running.nseconds(),
+        key: !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT),
+        data: Bytes::copy_from_slice(&buffer.map_readable().ok()?),
+        config,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hls::time::Profile;
+
+    #[test]
+    fn an_error_on_the_bus_is_heard_with_its_element() {
+        crate::pipeline::init().unwrap();
+        let plan = Plan::new(&crate::config::Ladder::default(), Profile::Low, 2).unwrap();
+        let ladder = Ladder::new(&plan).unwrap();
+        let (told, heard) = std::sync::mpsc::sync_channel(1);
+        ladder.play(move |error| drop(told.try_send(error))).unwrap();
+        gst::element_error!(ladder.video, gst::CoreError::Failed, ("broken on purpose"));
+        let error = heard.recv_timeout(std::time::Duration::from_secs(5)).unwrap();
+        assert_eq!(error.to_string(), "ladder failed in video: broken on purpose");
+        ladder.stop();
+        assert!(
+            !ladder.push_frame(gst::Buffer::new()),
+            "a stopped ladder takes nothing"
+        );
+    }
+}

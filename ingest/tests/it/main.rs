@@ -1,0 +1,13 @@
+//! The whole ingest on loopback, with a stand-in for the packager.
+#[cfg(test)]
+mod encoder;
+#[cfg(test)]
+mod ladder;
+#[cfg(test)]
+mod packager;
+#[cfg(test)]
+mod picture;
+#[cfg(test)]
+mod publish;
+#[cfg(test)]
+mod stage;

@@ -1,0 +1,70 @@
+//! An ingest on free ports with a stand-in packager, and its orderly end.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use hls::id::StreamId;
+use hls::time::Profile;
+use ingest::config::{Config, Ladder};
+use ingest::{Ingest, Keys, Running};
+use tokio_util::sync::CancellationToken;
+
+use crate::packager::{Packager, SECRET};
+
+pub(crate) const KEY: &str = "right-key";
+
+pub(crate) struct Stage {
+    pub(crate) packager: Packager,
+    pub(crate) ingest: Running,
+    shutdown: CancellationToken,
+    pub(crate) data_dir: PathBuf,
+}
+
+impl Stage {
+    /// Ready, with the test picture on.
+    pub(crate) async fn set(ladder: Ladder) -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let data_dir = std::env::temp_dir().join(format!("ringside-ingest-{}-{count}", std::process::id()));
+        let stage = Self::set_in(ladder, data_dir).await;
+        stage.packager.wait_for_frames(5).await;
+        stage
+    }
+
+    pub(crate) async fn set_in(ladder: Ladder, data_dir: PathBuf) -> Self {
+        let packager = Packager::listen().await;
+        let mut config = Config {
+            packagers: vec![packager.addr],
+            ..Config::default()
+        };
+        config.rtmp.listen = "127.0.0.1:0".parse().unwrap();
+        let stream = StreamId::new("main").unwrap();
+        let shutdown = CancellationToken::new();
+        let ingest = Ingest {
+            config,
+            ladder,
+            profile: Profile::Low,
+            keys: Keys::new(vec![(KEY.to_owned(), stream.clone())]),
+            stream,
+            feed_secret: SECRET.to_vec(),
+            data_dir: data_dir.clone(),
+            shutdown: shutdown.clone(),
+        };
+        let ingest = ingest.start().await.unwrap();
+        Self {
+            packager,
+            ingest,
+            shutdown,
+            data_dir,
+        }
+    }
+
+    /// Shuts down and gives back the packager, whose memory is now complete, and the data directory.
+    pub(crate) async fn strike(self) -> (Packager, PathBuf) {
+        self.shutdown.cancel();
+        let joined = tokio::time::timeout(Duration::from_secs(5), self.ingest.join()).await;
+        joined.expect("an ingest stops within 5 s").unwrap();
+        (self.packager, self.data_dir)
+    }
+}

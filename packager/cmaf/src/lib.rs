@@ -1,0 +1,39 @@
+//! Access units in, CMAF bytes out; and back, to check what was written.
+//!
+//! Code map: [`codec`] what a track holds and its CODECS string, [`init`] init segments, [`part`] parts,
+//! [`read`] both read back.
+//!
+//! Invariants:
+//! - Deterministic: the same samples give the same bytes, on any machine, in any process.
+//! - A part is one `moof` and one `mdat`; a segment is its parts' bytes, one after the other.
+//! - Every part carries its own decode time, so any part plays after the init segment alone.
+//! - One track to a file (ISO/IEC 23000-19: video and audio are separate CMAF tracks).
+
+pub mod codec;
+pub mod init;
+pub mod part;
+pub mod read;
+
+pub use codec::Codec;
+pub use init::Init;
+pub use part::{Sample, part};
+
+/// Why bytes could not be written or read.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A decoder configuration that is not what its format says.
+    #[error("{0} configuration is malformed")]
+    Config(&'static str),
+    /// A box could not be written or read.
+    #[error("box")]
+    Box(#[from] mp4_atom::Error),
+    /// A part without samples.
+    #[error("part without samples")]
+    Empty,
+    /// A sample or part that does not fit its 32-bit field.
+    #[error("part is larger than 2 GiB")]
+    TooLarge,
+    /// A box that has to be there is not.
+    #[error("{0} is missing")]
+    Missing(&'static str),
+}

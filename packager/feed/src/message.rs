@@ -1,0 +1,119 @@
+//! What ingest and packager say to each other.
+
+use bytes::Bytes;
+use hls::id::{Cell, Epoch, StreamId, TrackId};
+use hls::time::Grid;
+
+/// Version of this protocol; a peer with another one is refused.
+pub const PROTOCOL: u16 = 1;
+
+/// How a track is coded, with the decoder configuration of its format.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Codec {
+    /// H.264 with length-prefixed NAL units; `config` is an AVCDecoderConfigurationRecord.
+    H264 {
+        /// ISO/IEC 14496-15 §5.3.3.1.
+        config: Bytes,
+        /// Coded width, pixels.
+        width: u32,
+        /// Coded height, pixels.
+        height: u32,
+    },
+    /// AAC-LC without ADTS; `config` is an AudioSpecificConfig.
+    Aac {
+        /// ISO/IEC 14496-3 §1.6.2.1.
+        config: Bytes,
+        /// Channels.
+        channels: u32,
+    },
+}
+
+/// One track of the stream, in the order in which units name them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Track {
+    /// Name in URLs.
+    pub id: TrackId,
+    /// Format and decoder configuration.
+    pub codec: Codec,
+    /// Average bit rate the encoder aims at, bits per second.
+    pub average_bps: u64,
+    /// Highest rate a whole segment can have, bits per second.
+    pub peak_bps: u64,
+}
+
+impl Track {
+    /// Whether this is a video track.
+    pub fn is_video(&self) -> bool {
+        matches!(self.codec, Codec::H264 { .. })
+    }
+}
+
+/// A stream's fixed shape: what it is cut on and what it consists of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shape {
+    /// The cutting rule.
+    pub grid: Grid,
+    /// Tracks; a unit's `track` is an index into this list.
+    pub tracks: Vec<Track>,
+}
+
+/// First words of an ingest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hello {
+    /// [`PROTOCOL`] of the sender.
+    pub protocol: u16,
+    /// The stream that is fed.
+    pub stream: StreamId,
+    /// Life of the ladder; a packager refuses a lower one than it knows.
+    pub epoch: Epoch,
+    /// How many ladders came before in this stream: EXT-X-DISCONTINUITY-SEQUENCE counts from it.
+    pub discontinuity: u64,
+    /// Grid and tracks.
+    pub shape: Shape,
+    /// [`crate::auth::mac`] over the challenge and the stream's id.
+    pub mac: [u8; 32],
+}
+
+/// One coded frame.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unit {
+    /// Index into the shape's tracks.
+    pub track: u16,
+    /// Program time: video in frames, audio in samples, since the program epoch.
+    pub time: u64,
+    /// Whether decoding can start here.
+    pub key: bool,
+    /// The access unit.
+    pub data: Bytes,
+}
+
+/// Everything that crosses the connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Message {
+    /// Packager: random bytes the ingest has to sign.
+    Challenge([u8; 32]),
+    /// Ingest: who I am and what I will send.
+    Hello(Box<Hello>),
+    /// Packager: send from this cell on, or from the oldest you keep.
+    Resume(Cell),
+    /// Packager: why not; it closes afterwards.
+    Refuse(String),
+    /// Ingest: one coded frame.
+    Unit(Unit),
+    /// Ingest: all of this cell of this track has been sent.
+    Watermark {
+        /// Index into the shape's tracks.
+        track: u16,
+        /// The cell that is complete, with all before it.
+        cell: Cell,
+    },
+    /// Ingest: this cell of this track will never come, or only in part.
+    Gap {
+        /// Index into the shape's tracks.
+        track: u16,
+        /// The missing cell.
+        cell: Cell,
+    },
+    /// Ingest: the event is over; nothing follows.
+    End,
+}

@@ -1,0 +1,230 @@
+//! The URL grammar, for origin and edge alike. Nothing else builds or takes apart a URL.
+
+use crate::id::{Cell, Msn, StreamId, TrackId};
+
+/// Longest path and query a server reads, bytes.
+pub const TARGET_BYTES_MAX: usize = 1_024;
+
+/// What a path names.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Resource {
+    /// `/live/{stream}/index.m3u8`
+    Multivariant(StreamId),
+    /// `/live/{stream}/{track}/media.m3u8`
+    Media(StreamId, TrackId),
+    /// `/live/{stream}/{track}/{object}`
+    Object(StreamId, TrackId, Object),
+}
+
+/// A file beside a media playlist.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Object {
+    /// `init-{hash}.mp4`
+    Init(Hash),
+    /// `part-{cell}.m4s`
+    Part(Cell),
+    /// `seg-{msn}.m4s`
+    Segment(Msn),
+}
+
+/// Sixteen lower-case hexadecimal digits that name an init segment by its content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Hash(pub u64);
+
+impl Object {
+    /// The URI as a media playlist lists it, relative to itself.
+    pub fn uri(&self) -> String {
+        match self {
+            Self::Init(hash) => format!("init-{:016x}.mp4", hash.0),
+            Self::Part(cell) => format!("part-{cell}.m4s"),
+            Self::Segment(msn) => format!("seg-{msn}.m4s"),
+        }
+    }
+
+    /// Reads a URI as a media playlist of ours lists it.
+    pub fn parse(name: &str) -> Option<Self> {
+        if let Some(hash) = name.strip_prefix("init-").and_then(|n| n.strip_suffix(".mp4")) {
+            let exact = hash.len() == 16
+                && hash.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+            return if exact { u64::from_str_radix(hash, 16).ok().map(|h| Self::Init(Hash(h))) } else { None };
+        }
+        let name = name.strip_suffix(".m4s")?;
+        match name.strip_prefix("part-") {
+            Some(cell) => number(cell).map(|n| Self::Part(Cell(n))),
+            None => number(name.strip_prefix("seg-")?).map(|n| Self::Segment(Msn(n))),
+        }
+    }
+}
+
+/// Plain decimal without sign or leading zeros, so that one object has one URL.
+fn number(text: &str) -> Option<u64> {
+    let plain = text == "0" || !text.starts_with('0');
+    (plain && text.bytes().all(|b| b.is_ascii_digit())).then(|| text.parse().ok())?
+}
+
+impl Resource {
+    /// Reads a path; `None` is a 404 without a look at anything.
+    pub fn parse(path: &str) -> Option<Self> {
+        if path.len() > TARGET_BYTES_MAX {
+            return None;
+        }
+        let mut names = path.strip_prefix("/live/")?.split('/');
+        let stream = StreamId::new(names.next()?).ok()?;
+        let second = names.next()?;
+        let Some(third) = names.next() else {
+            return (second == "index.m3u8").then_some(Self::Multivariant(stream));
+        };
+        let track = TrackId::new(second).ok()?;
+        if names.next().is_some() {
+            return None;
+        }
+        if third == "media.m3u8" {
+            return Some(Self::Media(stream, track));
+        }
+        Object::parse(third).map(|object| Self::Object(stream, track, object))
+    }
+
+    /// The path, as [`Resource::parse`] reads it.
+    pub fn path(&self) -> String {
+        match self {
+            Self::Multivariant(stream) => format!("/live/{stream}/index.m3u8"),
+            Self::Media(stream, track) => format!("/live/{stream}/{track}/media.m3u8"),
+            Self::Object(stream, track, object) => format!("/live/{stream}/{track}/{}", object.uri()),
+        }
+    }
+
+    /// The stream it belongs to.
+    pub fn stream(&self) -> &StreamId {
+        match self {
+            Self::Multivariant(stream) | Self::Media(stream, _) | Self::Object(stream, _, _) => stream,
+        }
+    }
+}
+
+/// URI of another track's media playlist, relative to a media playlist.
+pub fn sibling(track: &TrackId) -> String {
+    format!("../{track}/media.m3u8")
+}
+
+/// Delivery directives of a playlist request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Directives {
+    /// `_HLS_msn` and, with it, `_HLS_part`.
+    pub wait: Option<(u64, Option<u64>)>,
+}
+
+/// Why directives are refused with 400.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum DirectiveError {
+    /// Not a decimal number that fits 64 bits.
+    #[error("{0} is not a decimal number")]
+    NotANumber(&'static str),
+    /// `_HLS_part` without `_HLS_msn`.
+    #[error("_HLS_part without _HLS_msn")]
+    PartAlone,
+    /// The same directive with two values.
+    #[error("{0} given twice")]
+    Twice(&'static str),
+}
+
+impl Directives {
+    /// Reads a query. Arguments that are not ours, CMCD among them, are dropped: they are part of no key.
+    pub fn parse(query: &str) -> Result<Self, DirectiveError> {
+        let (mut msn, mut part) = (None, None);
+        for pair in query.split('&') {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            match name {
+                "_HLS_msn" => take(&mut msn, "_HLS_msn", value)?,
+                "_HLS_part" => take(&mut part, "_HLS_part", value)?,
+                // rfc8216bis §6.2.5: unknown _HLS_ parameters are ignored; skipping is not offered.
+                _ => {}
+            }
+        }
+        match (msn, part) {
+            (None, Some(_)) => Err(DirectiveError::PartAlone), // rfc8216bis §6.2.5.2
+            (None, None) => Ok(Self::default()),
+            (Some(msn), part) => Ok(Self { wait: Some((msn, part)) }),
+        }
+    }
+
+    /// The query that asks for this, without `?`; directives in the order caches expect.
+    pub fn query(&self) -> Option<String> {
+        // rfc8216bis §6.3.2: parameters in UTF-8 order, so that caches see one key.
+        self.wait.map(|(msn, part)| match part {
+            Some(part) => format!("_HLS_msn={msn}&_HLS_part={part}"),
+            None => format!("_HLS_msn={msn}"),
+        })
+    }
+}
+
+fn take(slot: &mut Option<u64>, name: &'static str, value: &str) -> Result<(), DirectiveError> {
+    let digits = !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit());
+    let number = if digits { value.parse().ok() } else { None };
+    let number = number.ok_or(DirectiveError::NotANumber(name))?;
+    match slot.replace(number) {
+        None => Ok(()),
+        Some(_) => Err(DirectiveError::Twice(name)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn paths_outside_the_grammar_name_nothing() {
+        for bad in [
+            "/", "/live", "/live/", "/live/main", "/live/main/", "/live/Main/index.m3u8",
+            "/live/main/360p", "/live/main/360p/", "/live/main/360p/x.m4s", "/live/main/360p/part-.m4s",
+            "/live/main/360p/part-01.m4s", "/live/main/360p/part-+1.m4s", "/live/main/360p/part--1.m4s",
+            "/live/main/360p/part-18446744073709551616.m4s", "/live/main/360p/seg-1.m4s/",
+            "/live/main/360p/init-ABCDEF0123456789.mp4", "/live/main/360p/init-12.mp4",
+            "/live/../main/index.m3u8", "/live/main/%33/media.m3u8", "/live/é/index.m3u8",
+        ] {
+            assert_eq!(Resource::parse(bad), None, "{bad}");
+        }
+        assert_eq!(Resource::parse(&format!("/live/main/{}", "a".repeat(2_000))), None);
+    }
+
+    #[test]
+    fn directives_are_numbers_or_an_error() {
+        let wait = |q: &str| Directives::parse(q).unwrap().wait;
+        assert_eq!(wait(""), None);
+        assert_eq!(wait("_HLS_msn=5"), Some((5, None)));
+        assert_eq!(wait("_HLS_part=2&CMCD=x&_HLS_msn=5"), Some((5, Some(2))));
+        assert_eq!(wait("_HLS_future=1&_HLS_skip=YES"), None);
+        for bad in ["_HLS_msn=-1", "_HLS_msn=", "_HLS_msn=a", "_HLS_msn=1.5", "_HLS_msn=99999999999999999999",
+            "_HLS_msn=1&_HLS_part=+1", "_HLS_part=1", "_HLS_msn=1&_HLS_msn=2"] {
+            assert!(Directives::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_resource_is_read_back(n in any::<u64>(), which in 0usize..5) {
+            let stream = StreamId::new("main").unwrap();
+            let track = TrackId::new("360p").unwrap();
+            let object = |o| Resource::Object(stream.clone(), track.clone(), o);
+            let resource = match which {
+                0 => Resource::Multivariant(stream),
+                1 => Resource::Media(stream, track),
+                2 => object(Object::Init(Hash(n))),
+                3 => object(Object::Part(Cell(n))),
+                _ => object(Object::Segment(Msn(n))),
+            };
+            prop_assert_eq!(Resource::parse(&resource.path()), Some(resource));
+        }
+
+        #[test]
+        fn any_text_is_a_resource_or_nothing(path in ".{0,200}", query in ".{0,100}") {
+            if let Some(resource) = Resource::parse(&path) {
+                prop_assert_eq!(resource.path(), path);
+            }
+            if let Ok(directives) = Directives::parse(&query) {
+                let again = Directives::parse(&directives.query().unwrap_or_default());
+                prop_assert_eq!(again, Ok(directives));
+            }
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! What playlists say: the model, its text ([`render`]), and the text read back ([`parse`]).
+
+mod parse;
+mod render;
+
+use std::time::Duration;
+
+use crate::id::{Msn, PartIndex, TrackId};
+
+pub(crate) use parse::attribute;
+pub use parse::{Error, PLAYLIST_BYTES_MAX, Parsed, Segment as ParsedSegment, parse};
+
+/// A live media playlist.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Media {
+    /// EXT-X-TARGETDURATION, whole seconds.
+    pub target_duration: Duration,
+    /// PART-TARGET.
+    pub part_target: Duration,
+    /// PART-HOLD-BACK.
+    pub part_hold_back: Duration,
+    /// EXT-X-MEDIA-SEQUENCE: MSN of the first segment listed.
+    pub media_sequence: Msn,
+    /// EXT-X-DISCONTINUITY-SEQUENCE.
+    pub discontinuity_sequence: u64,
+    /// Oldest first; only the last may be open.
+    pub segments: Vec<Segment>,
+    /// URI of the part that comes next; none once the stream has ended.
+    pub hint: Option<String>,
+    /// Where the other tracks' playlists end.
+    pub reports: Vec<Report>,
+    /// EXT-X-ENDLIST.
+    pub ended: bool,
+}
+
+/// A segment of a media playlist.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Segment {
+    /// URI and EXTINF; `None` while parts of it are still to come.
+    pub whole: Option<Whole>,
+    /// URI of its init segment.
+    pub map: String,
+    /// EXT-X-DISCONTINUITY stands before it.
+    pub discontinuity: bool,
+    /// EXT-X-PROGRAM-DATE-TIME: program time of its start.
+    pub start: Duration,
+    /// EXT-X-GAP: its media never came.
+    pub gap: bool,
+    /// Parts still listed; none for segments further than three target durations from the end.
+    pub parts: Vec<Part>,
+}
+
+/// What only a finished segment has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Whole {
+    /// Relative URI.
+    pub uri: String,
+    /// EXTINF.
+    pub duration: Duration,
+}
+
+/// EXT-X-PART.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    /// Relative URI.
+    pub uri: String,
+    /// DURATION.
+    pub duration: Duration,
+    /// INDEPENDENT=YES: decoding can start here.
+    pub independent: bool,
+    /// GAP=YES: its media never came.
+    pub gap: bool,
+}
+
+/// EXT-X-RENDITION-REPORT.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// Relative URI of the other playlist.
+    pub uri: String,
+    /// LAST-MSN: segment of its last part.
+    pub last_msn: Msn,
+    /// LAST-PART: that part.
+    pub last_part: PartIndex,
+}
+
+/// A multivariant playlist of demuxed video rungs and audio renditions.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Multivariant {
+    /// Rungs, best first.
+    pub variants: Vec<Variant>,
+    /// Audio renditions, all in one group; the first is the default.
+    pub audio: Vec<Audio>,
+}
+
+/// EXT-X-STREAM-INF.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Variant {
+    /// The rung's track.
+    pub track: TrackId,
+    /// BANDWIDTH: highest segment rate of this rung with the most demanding audio, bits per second.
+    pub bandwidth: u64,
+    /// AVERAGE-BANDWIDTH, bits per second.
+    pub average_bandwidth: u64,
+    /// CODECS of video and audio.
+    pub codecs: Vec<String>,
+    /// RESOLUTION, pixels.
+    pub resolution: (u32, u32),
+    /// FRAME-RATE, frames per second.
+    pub frame_rate: f64,
+}
+
+/// EXT-X-MEDIA of TYPE=AUDIO.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Audio {
+    /// The rendition's track.
+    pub track: TrackId,
+    /// NAME.
+    pub name: String,
+    /// CHANNELS.
+    pub channels: u32,
+}

@@ -1,0 +1,314 @@
+//! A media playlist's text read back: what a mirror and a validator need of it, from any origin.
+
+use std::time::Duration;
+
+use super::{Part, Report};
+use crate::id::{Msn, PartIndex};
+
+/// Longest playlist read, bytes: an hour of 0.2 s parts fits.
+pub const PLAYLIST_BYTES_MAX: usize = 4 << 20;
+
+/// What a media playlist says.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Parsed {
+    /// EXT-X-VERSION; 1 where it is absent.
+    pub version: u64,
+    /// EXT-X-TARGETDURATION.
+    pub target_duration: Duration,
+    /// PART-TARGET.
+    pub part_target: Option<Duration>,
+    /// PART-HOLD-BACK.
+    pub part_hold_back: Option<Duration>,
+    /// HOLD-BACK.
+    pub hold_back: Option<Duration>,
+    /// The whole EXT-X-SERVER-CONTROL attribute list.
+    pub server_control: Option<String>,
+    /// CAN-BLOCK-RELOAD=YES.
+    pub can_block_reload: bool,
+    /// EXT-X-MEDIA-SEQUENCE; 0 where it is absent.
+    pub media_sequence: Msn,
+    /// EXT-X-DISCONTINUITY-SEQUENCE.
+    pub discontinuity_sequence: Option<u64>,
+    /// Oldest first; the last may be open.
+    pub segments: Vec<Segment>,
+    /// URIs of EXT-X-PRELOAD-HINT:TYPE=PART, in order of appearance.
+    pub hints: Vec<String>,
+    /// EXT-X-RENDITION-REPORTs.
+    pub reports: Vec<Report>,
+    /// EXT-X-ENDLIST.
+    pub ended: bool,
+}
+
+/// A segment as listed.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Segment {
+    /// URI; `None` while it is open.
+    pub uri: Option<String>,
+    /// EXTINF.
+    pub duration: Duration,
+    /// URI of the EXT-X-MAP in force.
+    pub map: Option<String>,
+    /// EXT-X-DISCONTINUITY stands before it.
+    pub discontinuity: bool,
+    /// EXT-X-PROGRAM-DATE-TIME, as written.
+    pub date_time: Option<String>,
+    /// EXT-X-GAP.
+    pub gap: bool,
+    /// Its listed parts.
+    pub parts: Vec<Part>,
+    /// A tag that applies to the whole segment came after its first part (rfc8216bis §4.4.4.9 forbids it).
+    pub late_tag: bool,
+}
+
+/// Why a text cannot be mirrored.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// The first line is not `#EXTM3U`.
+    #[error("not a playlist: #EXTM3U is missing")]
+    NotAPlaylist,
+    /// More than [`PLAYLIST_BYTES_MAX`].
+    #[error("playlist of {0} bytes (at most {PLAYLIST_BYTES_MAX})")]
+    TooLong(usize),
+    /// A multivariant playlist where a media playlist was expected, or no target duration.
+    #[error("not a media playlist: #EXT-X-TARGETDURATION is missing")]
+    NotMedia,
+    /// A feature we do not carry.
+    #[error("{0} is not supported")]
+    Unsupported(&'static str),
+    /// A tag whose value does not follow its grammar.
+    #[error("line {0}: malformed {1}")]
+    Malformed(usize, &'static str),
+}
+
+impl Parsed {
+    /// Segment and index of the last part or, without parts, the last segment's MSN.
+    pub fn last(&self) -> Option<(Msn, Option<PartIndex>)> {
+        let last = self.segments.last()?;
+        let msn = Msn(self.media_sequence.0 + self.segments.len() as u64 - 1);
+        let parts = last.parts.len() as u64;
+        Some((msn, parts.checked_sub(1).map(PartIndex)))
+    }
+
+    /// MSN of the last segment that is whole.
+    pub fn last_whole(&self) -> Option<Msn> {
+        let whole = self.segments.iter().filter(|s| s.uri.is_some()).count() as u64;
+        whole.checked_sub(1).map(|n| Msn(self.media_sequence.0 + n))
+    }
+
+    /// All listed parts, oldest first.
+    pub fn parts(&self) -> impl DoubleEndedIterator<Item = &Part> {
+        self.segments.iter().flat_map(|s| &s.parts)
+    }
+}
+
+/// Reads a media playlist. Unknown tags are passed over, as rfc8216bis §4.1 asks.
+pub fn parse(text: &str) -> Result<Parsed, Error> {
+    if text.len() > PLAYLIST_BYTES_MAX {
+        return Err(Error::TooLong(text.len()));
+    }
+    let mut lines = text.lines().enumerate();
+    if lines.next().is_none_or(|(_, first)| first.trim_end() != "#EXTM3U") {
+        return Err(Error::NotAPlaylist);
+    }
+    let mut reader = Reader { out: Parsed { version: 1, ..Parsed::default() }, ..Reader::default() };
+    for (number, line) in lines {
+        reader.line(number + 1, line.trim_end())?;
+    }
+    if reader.out.target_duration.is_zero() {
+        return Err(Error::NotMedia);
+    }
+    reader.close();
+    Ok(reader.out)
+}
+
+#[derive(Default)]
+struct Reader {
+    out: Parsed,
+    map: Option<String>,
+    open: Segment,
+    touched: bool,
+}
+
+impl Reader {
+    fn line(&mut self, number: usize, line: &str) -> Result<(), Error> {
+        if line.is_empty() {
+            return Ok(());
+        }
+        let Some(tag) = line.strip_prefix("#EXT") else {
+            if !line.starts_with('#') {
+                self.finish(line);
+            }
+            return Ok(());
+        };
+        let (name, value) = tag.split_once(':').unwrap_or((tag, ""));
+        let bad = |what| Error::Malformed(number, what);
+        match name {
+            "INF" => {
+                let seconds = value.split(',').next().unwrap_or_default();
+                self.open.duration = seconds_of(seconds).ok_or(bad("EXTINF"))?;
+                self.touched = true;
+            }
+            "-X-PART" => self.part(value).ok_or(bad("EXT-X-PART"))?,
+            "-X-MAP" => {
+                let uri = quoted(value, "URI").ok_or(bad("EXT-X-MAP"))?;
+                self.map = Some(uri);
+                self.segment_tag();
+            }
+            "-X-DISCONTINUITY" => {
+                self.open.discontinuity = true;
+                self.segment_tag();
+            }
+            "-X-PROGRAM-DATE-TIME" => {
+                self.open.date_time = Some(value.to_owned());
+                self.segment_tag();
+            }
+            "-X-KEY" => self.segment_tag(),
+            "-X-GAP" => self.open.gap = true,
+            "-X-BYTERANGE" => return Err(Error::Unsupported("EXT-X-BYTERANGE")),
+            "-X-DEFINE" => return Err(Error::Unsupported("EXT-X-DEFINE")),
+            "-X-SKIP" => return Err(Error::Unsupported("EXT-X-SKIP in a full playlist")),
+            _ => self.head(name, value).ok_or(bad("tag"))??,
+        }
+        Ok(())
+    }
+
+    /// Tags about the playlist as a whole. The outer `None` is a malformed value.
+    fn head(&mut self, name: &str, value: &str) -> Option<Result<(), Error>> {
+        let out = &mut self.out;
+        match name {
+            "-X-VERSION" => out.version = value.parse().ok()?,
+            "-X-TARGETDURATION" => out.target_duration = Duration::from_secs(value.parse().ok()?),
+            "-X-MEDIA-SEQUENCE" => out.media_sequence = Msn(value.parse().ok()?),
+            "-X-DISCONTINUITY-SEQUENCE" => out.discontinuity_sequence = Some(value.parse().ok()?),
+            "-X-PART-INF" => out.part_target = Some(seconds_of(plain(value, "PART-TARGET")?)?),
+            "-X-ENDLIST" => out.ended = true,
+            "-X-SERVER-CONTROL" => {
+                out.can_block_reload = plain(value, "CAN-BLOCK-RELOAD") == Some("YES");
+                out.part_hold_back = seconds(value, "PART-HOLD-BACK")?;
+                out.hold_back = seconds(value, "HOLD-BACK")?;
+                out.server_control = Some(value.to_owned());
+            }
+            "-X-PRELOAD-HINT" => {
+                if plain(value, "BYTERANGE-START").is_some() {
+                    return Some(Err(Error::Unsupported("BYTERANGE-START")));
+                }
+                if plain(value, "TYPE") == Some("PART") {
+                    out.hints.push(quoted(value, "URI")?);
+                }
+            }
+            "-X-RENDITION-REPORT" => out.reports.push(Report {
+                uri: quoted(value, "URI")?,
+                last_msn: Msn(plain(value, "LAST-MSN")?.parse().ok()?),
+                last_part: PartIndex(plain(value, "LAST-PART").unwrap_or("0").parse().ok()?),
+            }),
+            _ => {}
+        }
+        Some(Ok(()))
+    }
+
+    fn part(&mut self, value: &str) -> Option<()> {
+        self.open.parts.push(Part {
+            uri: quoted(value, "URI")?,
+            duration: seconds_of(plain(value, "DURATION")?)?,
+            independent: plain(value, "INDEPENDENT") == Some("YES"),
+            gap: plain(value, "GAP") == Some("YES"),
+        });
+        self.touched = true;
+        Some(())
+    }
+
+    fn segment_tag(&mut self) {
+        self.open.late_tag |= !self.open.parts.is_empty();
+    }
+
+    fn finish(&mut self, uri: &str) {
+        self.open.uri = Some(uri.to_owned());
+        self.push();
+    }
+
+    fn push(&mut self) {
+        let mut segment = std::mem::take(&mut self.open);
+        segment.map.clone_from(&self.map);
+        self.out.segments.push(segment);
+        self.touched = false;
+    }
+
+    fn close(&mut self) {
+        if self.touched && !self.open.parts.is_empty() {
+            self.push();
+        }
+    }
+}
+
+fn seconds(list: &str, name: &str) -> Option<Option<Duration>> {
+    match plain(list, name) {
+        None => Some(None),
+        Some(text) => seconds_of(text).map(Some),
+    }
+}
+
+/// Decimal seconds, exact to the nanosecond.
+fn seconds_of(text: &str) -> Option<Duration> {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let digits = |t: &str| t.bytes().all(|b| b.is_ascii_digit());
+    if whole.is_empty() || !digits(whole) || !digits(fraction) {
+        return None;
+    }
+    let nanos: String = fraction.chars().chain(std::iter::repeat('0')).take(9).collect();
+    Some(Duration::new(whole.parse().ok()?, nanos.parse().ok()?))
+}
+
+fn quoted(list: &str, name: &str) -> Option<String> {
+    let value = attribute(list, name)?;
+    value.strip_prefix('"')?.strip_suffix('"').map(str::to_owned)
+}
+
+fn plain<'a>(list: &'a str, name: &str) -> Option<&'a str> {
+    attribute(list, name).filter(|value| !value.starts_with('"'))
+}
+
+/// The value of an attribute, quotes included. Commas inside quotes do not end a value.
+pub(crate) fn attribute<'a>(list: &'a str, name: &str) -> Option<&'a str> {
+    let mut rest = list;
+    while !rest.is_empty() {
+        let (key, after) = rest.split_once('=')?;
+        let end = match after.strip_prefix('"') {
+            Some(inner) => inner.find('"')? + 2,
+            None => after.find(',').unwrap_or(after.len()),
+        };
+        if key.trim() == name {
+            return after.get(..end);
+        }
+        rest = after.get(end..)?.strip_prefix(',').unwrap_or_default();
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn what_we_do_not_carry_is_refused_by_name() {
+        let with = |line: &str| parse(&format!("#EXTM3U\n#EXT-X-TARGETDURATION:2\n{line}\n"));
+        assert_eq!(with("#EXT-X-BYTERANGE:5@0"), Err(Error::Unsupported("EXT-X-BYTERANGE")));
+        assert_eq!(with("#EXT-X-DEFINE:NAME=\"a\",VALUE=\"b\""), Err(Error::Unsupported("EXT-X-DEFINE")));
+        assert_eq!(with("#EXT-X-PART:DURATION=x"), Err(Error::Malformed(3, "EXT-X-PART")));
+        assert_eq!(parse("#EXT-X-VERSION:3"), Err(Error::NotAPlaylist));
+        assert_eq!(parse("#EXTM3U\n"), Err(Error::NotMedia));
+    }
+
+    #[test]
+    fn a_comma_inside_quotes_is_part_of_the_value() {
+        assert_eq!(attribute("A=\"x,B=1\",B=2", "B"), Some("2"));
+        assert_eq!(attribute("A=1,B=\"", "B"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_or_refused(body in "(#EXT(-X-PART|-X-MAP|INF|-X-SERVER-CONTROL)?:?[A-Z\",=0-9.\n-]{0,40}\n){0,20}") {
+            let _either_is_fine = parse(&format!("#EXTM3U\n#EXT-X-TARGETDURATION:2\n{body}"));
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! Playlists as text. Rendered once per version and shared, so clarity is worth more than nanoseconds.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use super::{Media, Multivariant, Segment};
+use crate::path::sibling;
+use crate::time::date_time;
+
+impl Media {
+    /// The playlist's text.
+    pub fn render(&self) -> String {
+        let mut text = String::with_capacity(512 + self.segments.len() * 160);
+        self.write(&mut text).expect("writing to a String does not fail");
+        text
+    }
+
+    fn write(&self, out: &mut String) -> std::fmt::Result {
+        writeln!(out, "#EXTM3U")?;
+        // rfc8216bis §8: EXT-X-MAP in a playlist that is not I-frames only needs 6, and nothing here needs more.
+        writeln!(out, "#EXT-X-VERSION:6")?;
+        writeln!(out, "#EXT-X-TARGETDURATION:{}", self.target_duration.as_secs())?;
+        writeln!(
+            out,
+            "#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,PART-HOLD-BACK={}",
+            Seconds(self.part_hold_back, 3)
+        )?;
+        writeln!(out, "#EXT-X-PART-INF:PART-TARGET={}", Seconds(self.part_target, 3))?;
+        writeln!(out, "#EXT-X-MEDIA-SEQUENCE:{}", self.media_sequence)?;
+        writeln!(out, "#EXT-X-DISCONTINUITY-SEQUENCE:{}", self.discontinuity_sequence)?;
+        let mut map = None;
+        for segment in &self.segments {
+            segment.write(&mut map, out)?;
+        }
+        if let Some(hint) = &self.hint {
+            writeln!(out, "#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"{hint}\"")?;
+        }
+        for report in &self.reports {
+            writeln!(
+                out,
+                "#EXT-X-RENDITION-REPORT:URI=\"{}\",LAST-MSN={},LAST-PART={}",
+                report.uri, report.last_msn, report.last_part
+            )?;
+        }
+        if self.ended {
+            writeln!(out, "#EXT-X-ENDLIST")?;
+        }
+        Ok(())
+    }
+}
+
+impl Segment {
+    /// rfc8216bis §4.4.4.9: what applies to a segment stands before its first part.
+    fn write<'a>(&'a self, map: &mut Option<&'a str>, out: &mut String) -> std::fmt::Result {
+        if self.discontinuity {
+            writeln!(out, "#EXT-X-DISCONTINUITY")?;
+        }
+        if *map != Some(&self.map) {
+            writeln!(out, "#EXT-X-MAP:URI=\"{}\"", self.map)?;
+            *map = Some(&self.map);
+        }
+        writeln!(out, "#EXT-X-PROGRAM-DATE-TIME:{}", date_time(self.start))?;
+        for part in &self.parts {
+            write!(out, "#EXT-X-PART:DURATION={},URI=\"{}\"", Seconds(part.duration, 5), part.uri)?;
+            if part.independent {
+                write!(out, ",INDEPENDENT=YES")?;
+            }
+            if part.gap {
+                write!(out, ",GAP=YES")?;
+            }
+            writeln!(out)?;
+        }
+        if let Some(whole) = &self.whole {
+            if self.gap {
+                writeln!(out, "#EXT-X-GAP")?;
+            }
+            writeln!(out, "#EXTINF:{},\n{}", Seconds(whole.duration, 5), whole.uri)?;
+        }
+        Ok(())
+    }
+}
+
+impl Multivariant {
+    /// The playlist's text.
+    pub fn render(&self) -> String {
+        let mut out = String::new();
+        self.write(&mut out).expect("writing to a String does not fail");
+        out
+    }
+
+    fn write(&self, out: &mut String) -> std::fmt::Result {
+        writeln!(out, "#EXTM3U\n#EXT-X-VERSION:6\n#EXT-X-INDEPENDENT-SEGMENTS")?;
+        for (i, audio) in self.audio.iter().enumerate() {
+            let default = if i == 0 { "YES" } else { "NO" };
+            writeln!(
+                out,
+                "#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"audio\",NAME=\"{}\",DEFAULT={default},AUTOSELECT=YES,CHANNELS=\"{}\",URI=\"{}/media.m3u8\"",
+                audio.name, audio.channels, audio.track
+            )?;
+        }
+        for variant in &self.variants {
+            let (width, height) = variant.resolution;
+            write!(
+                out,
+                "#EXT-X-STREAM-INF:BANDWIDTH={},AVERAGE-BANDWIDTH={},CODECS=\"{}\",RESOLUTION={width}x{height},FRAME-RATE={:.3}",
+                variant.bandwidth,
+                variant.average_bandwidth,
+                variant.codecs.join(","),
+                variant.frame_rate
+            )?;
+            if !self.audio.is_empty() {
+                write!(out, ",AUDIO=\"audio\"")?;
+            }
+            writeln!(out, ",CLOSED-CAPTIONS=NONE\n{}/media.m3u8", variant.track)?;
+        }
+        Ok(())
+    }
+}
+
+impl super::Report {
+    /// The report a playlist gives of another track.
+    pub fn of(track: &crate::id::TrackId, last: (crate::id::Msn, crate::id::PartIndex)) -> Self {
+        Self { uri: sibling(track), last_msn: last.0, last_part: last.1 }
+    }
+}
+
+/// Seconds with a fixed number of decimals, rounded half up: exact, and the same on every machine.
+struct Seconds(Duration, u32);
+
+impl std::fmt::Display for Seconds {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self(duration, decimals) = *self;
+        let unit = 10_u128.pow(9 - decimals);
+        let scaled = (duration.as_nanos() + unit / 2) / unit;
+        let scale = 10_u128.pow(decimals);
+        let width = decimals as usize;
+        write!(f, "{}.{:0width$}", scaled / scale, scaled % scale)
+    }
+}

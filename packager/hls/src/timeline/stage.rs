@@ -1,0 +1,67 @@
+//! A stream with two rungs and audio for tests, fed in virtual time by the shares a packager would make.
+
+use std::time::Duration;
+
+use super::{Config, Share, Timeline};
+use crate::id::{Cell, TrackId};
+use crate::playlist::Media;
+use crate::time::{AUDIO_FRAME_SAMPLES, FrameRate, Grid, Profile};
+
+/// Cells of a segment in the usual grid.
+pub(crate) const SEGMENT: u64 = 4;
+
+/// The tracks' playlists, relative to the multivariant playlist.
+pub(crate) const URIS: [&str; 3] = ["360p/media.m3u8", "240p/media.m3u8", "audio/media.m3u8"];
+
+pub(crate) struct Stage {
+    pub(crate) grid: Grid,
+    pub(crate) timeline: Timeline,
+    /// Time of the first audio frame, samples.
+    phase: u64,
+}
+
+impl Stage {
+    pub(crate) fn new(grid: Grid, first: Cell, window: Duration) -> Self {
+        let track = |name: &str| (TrackId::new(name).unwrap(), format!("init-{name}.mp4"));
+        let tracks = ["360p", "240p", "audio"].map(track).to_vec();
+        let timeline = Timeline::new(Config { grid, tracks, first, discontinuity_sequence: 0, window });
+        Self { grid, timeline, phase: grid.first_sample(grid.first_frame(first)) }
+    }
+
+    /// 30 frames a second in parts of 0.5 s, from a segment's first cell on.
+    pub(crate) fn usual() -> Self {
+        let grid = Grid::of(Profile::Low, FrameRate::new(30, 1).unwrap(), 48_000).unwrap();
+        Self::new(grid, Cell(160_000_000), Duration::from_secs(60))
+    }
+
+    /// The share of a track whose media is complete. Audio is cut between frames, as the grid asks.
+    pub(crate) fn share(&self, track: usize, cell: Cell) -> Share {
+        let grid = &self.grid;
+        if URIS[track].starts_with("audio") {
+            let frames = |cell: Cell| (grid.first_sample(grid.first_frame(cell)) - self.phase).div_ceil(1_024);
+            let samples = (frames(cell.next()) - frames(cell)) * u64::from(AUDIO_FRAME_SAMPLES);
+            let nanos = samples * 1_000_000_000 / u64::from(grid.audio_rate());
+            return Share::Media { duration: Duration::from_nanos(nanos), independent: true };
+        }
+        Share::Media { duration: grid.cell_duration(), independent: grid.starts_gop(cell) }
+    }
+
+    /// Publishes this many cells in all tracks.
+    pub(crate) fn feed(&mut self, cells: u64) {
+        for _ in 0..cells {
+            for track in 0..URIS.len() {
+                let cell = self.timeline.due(track).unwrap();
+                let share = self.share(track, cell);
+                self.timeline.share(track, cell, share).unwrap();
+            }
+        }
+    }
+
+    pub(crate) fn media(&self, track: usize) -> Media {
+        self.timeline.playlist(track).unwrap()
+    }
+
+    pub(crate) fn text(&self, track: usize) -> String {
+        self.media(track).render()
+    }
+}

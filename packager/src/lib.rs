@@ -1,0 +1,84 @@
+//! The packager: takes feeds, keeps each stream's live window, and serves it as the origin.
+//!
+//! # Code map
+//! | module | question it answers |
+//! |---|---|
+//! | [`config`] | what an operator can set |
+//! | `intake` | who feeds us, and from which cell on |
+//! | `assemble` | PURE: which access units make which part |
+//! | `window` | which bytes and playlists exist right now |
+//! | `origin` | what an HTTP request is answered |
+//! | [`access`] | how often each child asked for the same thing |
+//!
+//! # Life of a frame here
+//! feed socket -> `intake` -> `assemble` (samples to a part) -> `window` (timeline, playlists rendered once)
+//! -> everyone who waited is woken -> `origin` answers.
+//!
+//! # Invariants
+//! - Nothing on this path waits for a disk, a store or a viewer.
+//! - A published part never changes; late units are dropped and counted.
+//! - A request that waits has a deadline, and dies with its connection.
+
+pub mod access;
+mod assemble;
+pub mod config;
+mod intake;
+mod metrics;
+mod origin;
+mod window;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+pub use config::Config;
+
+/// A packager whose ports are open.
+pub struct Packager {
+    feed: tokio::net::TcpListener,
+    origin: listen::Listener,
+    streams: Arc<window::Streams>,
+    config: Config,
+    secret: Vec<u8>,
+}
+
+/// Why a packager does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A port cannot be had.
+    #[error(transparent)]
+    Listen(#[from] listen::Error),
+}
+
+impl Packager {
+    /// Opens the feed port and the origin. Nothing is served before [`Packager::run`].
+    pub async fn bind(config: Config, secret: Vec<u8>) -> Result<Self, Error> {
+        let feed = intake::bind(config.feed.listen).await?;
+        let origin = listen::bind("origin", "origin.listen", config.origin.listen).await?;
+        Ok(Self { feed, origin, streams: Arc::default(), config, secret })
+    }
+
+    /// Where ingests connect.
+    pub fn feed_address(&self) -> Option<SocketAddr> {
+        self.feed.local_addr().ok()
+    }
+
+    /// Where edges connect.
+    pub fn origin_address(&self) -> SocketAddr {
+        self.origin.address()
+    }
+
+    /// Serves until `shutdown`; returns once feeds and requests under way have ended.
+    pub async fn run(self, shutdown: CancellationToken) {
+        let tasks = TaskTracker::new();
+        let intake = intake::Intake::new(self.config.feed, self.secret, Arc::clone(&self.streams));
+        tasks.spawn(intake.run(self.feed, shutdown.clone()));
+        let origin = origin::Origin::new(self.streams, shutdown.clone());
+        let limits = listen::Limits { connections: self.config.origin.connections_max, ..Default::default() };
+        self.origin.serve(None, limits, shutdown, move |request| origin.clone().answer(request)).await;
+        tasks.close();
+        tasks.wait().await;
+    }
+}

@@ -1,0 +1,79 @@
+//! Metrics of the packager.
+#![expect(clippy::disallowed_macros, reason = "this is where the crate's metrics are declared")]
+
+use metrics::{Counter, Gauge, Histogram, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+
+/// Handles of the packager, made once.
+#[derive(Clone)]
+pub(crate) struct Meter {
+    /// Parts published, all tracks.
+    pub(crate) parts: Counter,
+    /// Parts published as GAP.
+    pub(crate) gaps: Counter,
+    /// Units that came for a closed cell or out of order.
+    pub(crate) dropped: Counter,
+    /// Feeds refused, for any reason.
+    pub(crate) refused: Counter,
+    /// Bytes of parts held in live windows.
+    pub(crate) window_bytes: Gauge,
+    /// From the feed's last byte of a cell to the wake-up of those who wait for it.
+    pub(crate) publish: Histogram,
+}
+
+impl Meter {
+    pub(crate) fn new() -> Self {
+        describe_counter!("ringside_packager_parts_total", "Parts published, all tracks.");
+        describe_counter!("ringside_packager_gaps_total", "Parts published as GAP.");
+        describe_counter!("ringside_packager_units_dropped_total", "Access units late or out of order.");
+        describe_counter!("ringside_packager_feeds_refused_total", "Feeds refused, for any reason.");
+        describe_gauge!("ringside_packager_window_bytes", "Bytes of parts held in live windows.");
+        describe_histogram!(
+            "ringside_packager_publish_seconds",
+            "From a cell's completion to the wake-up of those who wait for it."
+        );
+        Self {
+            parts: counter!("ringside_packager_parts_total"),
+            gaps: counter!("ringside_packager_gaps_total"),
+            dropped: counter!("ringside_packager_units_dropped_total"),
+            refused: counter!("ringside_packager_feeds_refused_total"),
+            window_bytes: gauge!("ringside_packager_window_bytes"),
+            publish: histogram!("ringside_packager_publish_seconds"),
+        }
+    }
+}
+
+/// Handles of the origin.
+#[derive(Clone)]
+pub(crate) struct OriginMeter {
+    /// Requests of children, all kinds and outcomes.
+    pub(crate) requests: Counter,
+    /// Different versions and objects given to children.
+    pub(crate) objects: Counter,
+    /// Times a child was given again what it had been given.
+    pub(crate) repeats: Counter,
+    /// Requests of children that got no object: refused or timed out.
+    pub(crate) refusals: Counter,
+    /// Requests waiting now: started.
+    pub(crate) parked: Counter,
+    /// Requests waiting now: ended.
+    pub(crate) unparked: Counter,
+}
+
+impl OriginMeter {
+    pub(crate) fn new() -> Self {
+        describe_counter!("ringside_origin_requests_total", "Requests, all kinds and outcomes.");
+        describe_counter!("ringside_origin_objects_total", "Different versions and objects given to children.");
+        describe_counter!("ringside_origin_repeats_total", "Times a child was given the same again.");
+        describe_counter!("ringside_origin_refusals_total", "Requests that got no object.");
+        describe_counter!("ringside_origin_parked_total", "Requests that had to wait.");
+        describe_counter!("ringside_origin_unparked_total", "Waiting requests that ended, for any reason.");
+        Self {
+            requests: counter!("ringside_origin_requests_total"),
+            objects: counter!("ringside_origin_objects_total"),
+            repeats: counter!("ringside_origin_repeats_total"),
+            refusals: counter!("ringside_origin_refusals_total"),
+            parked: counter!("ringside_origin_parked_total"),
+            unparked: counter!("ringside_origin_unparked_total"),
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! The origin: what an HTTP request is answered. Decisions are `hls::reload`'s; this waits and writes.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use hls::delivery::{self, Answer};
+use hls::id::{Cell, Msn, TrackId};
+use hls::path::{Directives, Object, Resource};
+use hls::reload::Verdict;
+use http::{Method, Request, Response, StatusCode};
+use hyper::body::Incoming;
+use listen::answer::{Found, Refused, media_type, preflight, refusal, success};
+use listen::Body;
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout_at};
+use tokio_util::sync::CancellationToken;
+
+use crate::access::{self, Key, Ledger};
+use crate::metrics::OriginMeter;
+use crate::window::{Stream, Streams, View};
+
+/// How long a request for a stream that is known but has not started may wait.
+const START_WAIT: Duration = Duration::from_secs(10);
+
+#[derive(Clone)]
+pub(crate) struct Origin(Arc<Shared>);
+
+struct Shared {
+    streams: Arc<Streams>,
+    ledger: Mutex<Ledger>,
+    meter: OriginMeter,
+    shutdown: CancellationToken,
+}
+
+impl Origin {
+    pub(crate) fn new(streams: Arc<Streams>, shutdown: CancellationToken) -> Self {
+        Self(Arc::new(Shared { streams, ledger: Mutex::default(), meter: OriginMeter::new(), shutdown }))
+    }
+
+    /// Answers one request; waits as long as the draft allows.
+    pub(crate) async fn answer(self, request: Request<Incoming>) -> Response<Body> {
+        let shared = &self.0;
+        shared.meter.requests.increment(1);
+        let head = match *request.method() {
+            Method::GET => false,
+            Method::HEAD => true,
+            Method::OPTIONS => return preflight(),
+            _ => return refusal(&Refused::method()),
+        };
+        let found = shared.find(request.uri()).await;
+        match found {
+            Ok((resource, (found, version))) => {
+                shared.count(&request, resource, version);
+                success(found, head)
+            }
+            Err(refused) => {
+                shared.meter.refusals.increment(1);
+                refusal(&refused)
+            }
+        }
+    }
+}
+
+impl Shared {
+    async fn find(&self, uri: &http::Uri) -> Result<(Resource, Given), Refused> {
+        let unknown = || Refused::new(StatusCode::NOT_FOUND, "no such stream");
+        let resource = Resource::parse(uri.path()).ok_or_else(unknown)?;
+        let stream = self.streams.get(resource.stream()).ok_or_else(unknown)?;
+        let mut wait = Wait { view: stream.watch(), deadline: Instant::now() + START_WAIT, shared: self };
+        let view = wait.started().await?;
+        wait.deadline = Instant::now() + view.position.map_or(START_WAIT, |at| at.longest_wait());
+        let given = match &resource {
+            Resource::Multivariant(_) => (multivariant(&view), None),
+            Resource::Media(_, track) => {
+                let directives = Directives::parse(uri.query().unwrap_or_default())
+                    .map_err(|error| Refused::new(StatusCode::BAD_REQUEST, error))?;
+                wait.playlist(track, &directives).await?
+            }
+            Resource::Object(_, track, object) => match object {
+                Object::Init(hash) => (init(&view, track, *hash)?, None),
+                Object::Part(cell) => (wait.part(&stream, track, *cell).await?, None),
+                Object::Segment(msn) => (segment(&stream, &view, track, *msn)?, None),
+            },
+        };
+        Ok((resource, given))
+    }
+
+    /// Children name themselves; players that ask the origin directly are not counted by key.
+    fn count(&self, request: &Request<Incoming>, resource: Resource, version: Option<Cell>) {
+        let name = request.headers().get(access::CHILD).and_then(|name| name.to_str().ok());
+        let Some(name) = name.filter(|name| name.len() <= access::NAME_BYTES_MAX) else { return };
+        let key: Key = (resource, version);
+        let first = self.ledger.lock().unwrap_or_else(PoisonError::into_inner).first(name, key.clone());
+        if first {
+            self.meter.objects.increment(1);
+        } else {
+            tracing::debug!(child = name, object = %key.0.path(), "given again");
+            self.meter.repeats.increment(1);
+        }
+    }
+}
+
+/// What is found, and which version of a playlist it is.
+type Given = (Found, Option<Cell>);
+
+/// A request that may have to wait.
+struct Wait<'a> {
+    view: watch::Receiver<Arc<View>>,
+    deadline: Instant,
+    shared: &'a Shared,
+}
+
+/// Counts a waiting request out again however it ends.
+struct Parked<'a>(&'a OriginMeter);
+
+impl Drop for Parked<'_> {
+    fn drop(&mut self) {
+        self.0.unparked.increment(1);
+    }
+}
+
+impl Wait<'_> {
+    fn now(&mut self) -> Arc<View> {
+        Arc::clone(&self.view.borrow_and_update())
+    }
+
+    /// The next publication, or why there is none.
+    async fn next(&mut self) -> Result<(), Refused> {
+        self.shared.meter.parked.increment(1);
+        let _counted = Parked(&self.shared.meter);
+        let late = || Refused::new(StatusCode::SERVICE_UNAVAILABLE, "waited for three target durations");
+        tokio::select! {
+            changed = timeout_at(self.deadline, self.view.changed()) => match changed {
+                Ok(Ok(())) => Ok(()),
+                Ok(Err(_)) | Err(_) => Err(late()),
+            },
+            () = self.shared.shutdown.cancelled() => {
+                Err(Refused::new(StatusCode::SERVICE_UNAVAILABLE, "shutting down"))
+            }
+        }
+    }
+
+    /// A known stream that has not started is waited for: a 404 would never be asked again.
+    async fn started(&mut self) -> Result<Arc<View>, Refused> {
+        loop {
+            let view = self.now();
+            if view.position.is_some() {
+                return Ok(view);
+            }
+            self.next().await?;
+        }
+    }
+
+    async fn playlist(&mut self, track: &TrackId, directives: &Directives) -> Result<Given, Refused> {
+        loop {
+            let view = self.now();
+            let (_, track) = view.track(track).ok_or_else(no_track)?;
+            let position = view.position.ok_or_else(no_track)?;
+            match position.playlist(directives) {
+                Verdict::Ready => {
+                    let answer = if directives.wait.is_some() { Answer::Directed } else { Answer::Plain };
+                    let found = Found {
+                        body: track.playlist.clone().into(),
+                        kind: delivery::PLAYLIST_TYPE,
+                        answer,
+                        available_us: Some(view.available_us),
+                        age: None,
+                        target_duration: position.target_duration,
+                    };
+                    return Ok((found, Some(view.newest)));
+                }
+                Verdict::Park => self.next().await?,
+                Verdict::TooFar | Verdict::Unknown => {
+                    return Err(Refused::new(StatusCode::BAD_REQUEST, "further ahead than a request may wait"));
+                }
+            }
+        }
+    }
+
+    async fn part(&mut self, stream: &Stream, track: &TrackId, cell: Cell) -> Result<Found, Refused> {
+        loop {
+            let view = self.now();
+            let (index, kind) = view.track(track).map(|(i, track)| (i, media_type(track.video))).ok_or_else(no_track)?;
+            let position = view.position.ok_or_else(no_track)?;
+            if let Some((bytes, available_us)) = stream.part(index, cell) {
+                return Ok(media(bytes.into(), kind, Some(available_us), position.target_duration));
+            }
+            match position.part(cell, view.newest) {
+                Verdict::Park => self.next().await?,
+                Verdict::Ready | Verdict::TooFar | Verdict::Unknown => {
+                    return Err(Refused::new(StatusCode::NOT_FOUND, "no such part"));
+                }
+            }
+        }
+    }
+}
+
+fn no_track() -> Refused {
+    Refused::new(StatusCode::NOT_FOUND, "no such track")
+}
+
+fn media(body: Body, kind: &'static str, available_us: Option<u64>, target_duration: Duration) -> Found {
+    Found { body, kind, answer: Answer::Media, available_us, age: None, target_duration }
+}
+
+fn multivariant(view: &View) -> Found {
+    Found {
+        body: view.multivariant.clone().into(),
+        kind: delivery::PLAYLIST_TYPE,
+        answer: Answer::Plain,
+        available_us: None,
+        age: None,
+        target_duration: view.position.map_or(Duration::ZERO, |at| at.target_duration),
+    }
+}
+
+fn init(view: &View, track: &TrackId, hash: hls::path::Hash) -> Result<Found, Refused> {
+    let (_, track) = view.track(track).ok_or_else(no_track)?;
+    if track.init.0 != hash {
+        return Err(Refused::new(StatusCode::NOT_FOUND, "no such init segment"));
+    }
+    Ok(media(track.init.1.clone().into(), media_type(track.video), None, Duration::ZERO))
+}
+
+fn segment(stream: &Stream, view: &View, track: &TrackId, msn: Msn) -> Result<Found, Refused> {
+    let (index, track) = view.track(track).ok_or_else(no_track)?;
+    let missing = || Refused::new(StatusCode::NOT_FOUND, "no such segment");
+    let (parts, available_us) = stream.segment(index, msn).ok_or_else(missing)?;
+    let target_duration = view.position.map_or(Duration::ZERO, |at| at.target_duration);
+    Ok(media(parts.into_iter().collect(), media_type(track.video), Some(available_us), target_duration))
+}

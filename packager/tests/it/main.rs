@@ -1,0 +1,14 @@
+//! A real packager, fed over its feed port and read over HTTP, against the rules of low-latency HLS.
+
+#[cfg(test)]
+mod bytes;
+#[cfg(test)]
+mod catalogue;
+#[cfg(test)]
+mod fetch;
+#[cfg(test)]
+mod playlists;
+#[cfg(test)]
+mod reload;
+#[cfg(test)]
+mod stage;

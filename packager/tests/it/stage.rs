@@ -1,0 +1,263 @@
+//! A packager with two rungs and audio, its feed, and a client. Program time is the feed's, so nothing waits for it.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use ::bytes::{Bytes, BytesMut};
+use feed::message::PROTOCOL;
+use feed::{Codec, Decoder, Hello, Message, Shape, Track, Unit, auth, encode};
+use hls::check::Violation;
+use hls::id::{Cell, Epoch, StreamId, TrackId};
+use hls::time::{FrameRate, Grid, Profile};
+use http_body_util::{BodyExt as _, Empty};
+use hyper_util::client::legacy::{Client, connect::HttpConnector};
+use hyper_util::rt::TokioExecutor;
+use packager::{Config, Packager};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::task::TaskTracker;
+
+pub(crate) const TRACKS: [&str; 3] = ["360p", "240p", "audio"];
+pub(crate) const FIRST: Cell = Cell(160_000_000);
+
+/// Nothing in these tests may take longer.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(15);
+
+const SECRET: &[u8] = b"secret";
+
+/// A real AVCDecoderConfigurationRecord of x264 (baseline, 64x64).
+const AVCC: &[u8] = &[
+    1, 0x42, 0xc0, 0x0a, 0xff, 0xe1, 0, 0x17, 0x67, 0x42, 0xc0, 0x0a, 0xd9, 0x04, 0x26, 0xc0, 0x44, 0, 0, 3, 0, 4, 0,
+    0, 3, 0, 0xf0, 0x3c, 0x48, 0x99, 0x20, 1, 0, 5, 0x68, 0xcb, 0x83, 0xcb, 0x20,
+];
+
+/// An HTTP answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) length: Option<usize>,
+    pub(crate) body: Bytes,
+}
+
+impl Answer {
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8(self.body.to_vec()).unwrap()
+    }
+}
+
+#[derive(Clone)]
+pub(crate) struct Reader {
+    client: Client<HttpConnector, Empty<Bytes>>,
+    origin: SocketAddr,
+}
+
+impl Reader {
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        let uri = format!("http://{}/live/main/{path}", self.origin);
+        let answer = async {
+            let response = self.client.get(uri.parse().unwrap()).await.unwrap();
+            let length = response.headers().get(http::header::CONTENT_LENGTH);
+            let length = length.map(|length| length.to_str().unwrap().parse().unwrap());
+            let status = response.status().as_u16();
+            Answer { status, length, body: response.into_body().collect().await.unwrap().to_bytes() }
+        };
+        timeout(PATIENCE, answer).await.expect("every request is answered")
+    }
+
+    /// A track's playlist as it is.
+    pub(crate) async fn playlist(&self, track: &str) -> String {
+        let answer = self.get(&format!("{track}/media.m3u8")).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        answer.text()
+    }
+}
+
+pub(crate) struct Stage {
+    pub(crate) grid: Grid,
+    pub(crate) reader: Reader,
+    pub(crate) next: Cell,
+    feed: TcpStream,
+    /// Time of the next audio frame, samples.
+    sample: u64,
+    tasks: TaskTracker,
+    _shutdown: DropGuard,
+}
+
+pub(crate) fn grid(profile: Profile, num: u32, den: u32, audio: u32) -> Grid {
+    Grid::of(profile, FrameRate::new(num, den).unwrap(), audio).unwrap()
+}
+
+impl Stage {
+    /// 30 frames a second, parts of 0.5 s, segments of 2 s.
+    pub(crate) async fn usual() -> Self {
+        Self::start(grid(Profile::Low, 30, 1, 48_000)).await
+    }
+
+    /// The usual one, with ten segments and `cells` more.
+    pub(crate) async fn running(cells: u64) -> Self {
+        let mut stage = Self::usual().await;
+        stage.feed(40 + cells).await;
+        stage
+    }
+
+    pub(crate) async fn start(grid: Grid) -> Self {
+        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let mut config = Config::default();
+        config.feed.listen = any;
+        config.origin.listen = any;
+        let packager = Packager::bind(config, SECRET.to_vec()).await.unwrap();
+        let (feed, origin) = (packager.feed_address().unwrap(), packager.origin_address());
+        let (tasks, shutdown) = (TaskTracker::new(), CancellationToken::new());
+        tasks.spawn(packager.run(shutdown.clone()));
+        let feed = connect(feed, grid).await;
+        let client = Client::builder(TokioExecutor::new()).build_http();
+        let reader = Reader { client, origin };
+        let sample = grid.first_sample(grid.first_frame(FIRST));
+        Self { grid, reader, next: FIRST, feed, sample, tasks, _shutdown: shutdown.drop_guard() }
+    }
+
+    /// Feeds this many cells, and waits until they are published.
+    pub(crate) async fn feed(&mut self, cells: u64) {
+        for _ in 0..cells {
+            self.push(&[]).await;
+        }
+        self.published().await;
+    }
+
+    /// Feeds one cell, which some tracks do not have, and waits until it is published.
+    pub(crate) async fn feed_with_gaps(&mut self, gaps: &[u16]) {
+        self.push(gaps).await;
+        self.published().await;
+    }
+
+    pub(crate) async fn push(&mut self, gaps: &[u16]) {
+        let mut out = BytesMut::new();
+        let cell = self.next;
+        for track in 0..3 {
+            let units = if track == 2 { self.audio(cell) } else { self.video(cell) };
+            if gaps.contains(&track) {
+                encode(&Message::Gap { track, cell }, &mut out);
+                continue;
+            }
+            for (time, key) in units {
+                let data = [&[0, 0, 0, 12, 0x65, 0, 0], &track.to_be_bytes()[..], &time.to_be_bytes()].concat();
+                encode(&Message::Unit(Unit { track, time, key, data: data.into() }), &mut out);
+            }
+            encode(&Message::Watermark { track, cell }, &mut out);
+        }
+        self.feed.write_all(&out).await.unwrap();
+        self.next = cell.next();
+    }
+
+    fn video(&self, cell: Cell) -> Vec<(u64, bool)> {
+        let first = self.grid.first_frame(cell);
+        let key = self.grid.starts_gop(cell);
+        (first..self.grid.first_frame(cell.next())).map(|frame| (frame, key && frame == first)).collect()
+    }
+
+    fn audio(&mut self, cell: Cell) -> Vec<(u64, bool)> {
+        let mut units = Vec::new();
+        while self.grid.cell_of_sample(self.sample) == cell {
+            units.push((self.sample, true));
+            self.sample += 1_024;
+        }
+        units
+    }
+
+    async fn published(&self) {
+        let hint = format!("\"part-{}.m4s\"", self.next);
+        let seen = async {
+            while !self.reader.playlist("360p").await.contains(&hint) {
+                sleep(Duration::from_millis(1)).await;
+            }
+        };
+        timeout(PATIENCE, seen).await.expect("what is fed is published");
+    }
+
+    /// Ends the stream, and waits until that shows.
+    pub(crate) async fn end(&mut self) {
+        let mut out = BytesMut::new();
+        encode(&Message::End, &mut out);
+        self.feed.write_all(&out).await.unwrap();
+        let seen = async {
+            while !self.reader.playlist("360p").await.contains("#EXT-X-ENDLIST") {
+                sleep(Duration::from_millis(1)).await;
+            }
+        };
+        timeout(PATIENCE, seen).await.expect("the end shows");
+    }
+
+    /// Sends a request that may have to wait.
+    pub(crate) fn ask(&self, path: &str) -> JoinHandle<Answer> {
+        let (reader, path) = (self.reader.clone(), path.to_owned());
+        self.tasks.spawn(async move { reader.get(&path).await })
+    }
+
+    /// Whether a request has been answered: asked after as much time and work as an answer could need.
+    pub(crate) async fn answered(&self, request: &JoinHandle<Answer>) -> bool {
+        for _ in 0..6 {
+            if request.is_finished() {
+                return true;
+            }
+            sleep(Duration::from_millis(5)).await;
+            self.reader.get("index.m3u8").await;
+        }
+        request.is_finished()
+    }
+}
+
+async fn connect(address: SocketAddr, grid: Grid) -> TcpStream {
+    let mut feed = TcpStream::connect(address).await.unwrap();
+    feed.set_nodelay(true).unwrap();
+    let mut decoder = Decoder::default();
+    let Message::Challenge(challenge) = receive(&mut feed, &mut decoder).await else { panic!("no challenge") };
+    let stream = StreamId::new("main").unwrap();
+    let hello = Hello {
+        protocol: PROTOCOL,
+        mac: auth::mac(SECRET, &challenge, &stream),
+        stream,
+        epoch: Epoch(FIRST.0),
+        discontinuity: 0,
+        shape: Shape { grid, tracks: TRACKS.map(track).to_vec() },
+    };
+    let mut out = BytesMut::new();
+    encode(&Message::Hello(Box::new(hello)), &mut out);
+    feed.write_all(&out).await.unwrap();
+    assert_eq!(receive(&mut feed, &mut decoder).await, Message::Resume(FIRST));
+    feed
+}
+
+fn track(id: &str) -> Track {
+    let codec = match id {
+        "audio" => Codec::Aac { config: Bytes::from_static(&[0x11, 0x90]), channels: 2 },
+        _ => Codec::H264 { config: Bytes::from_static(AVCC), width: 64, height: 64 },
+    };
+    Track { id: TrackId::new(id).unwrap(), codec, average_bps: 100_000, peak_bps: 200_000 }
+}
+
+async fn receive(feed: &mut TcpStream, decoder: &mut Decoder) -> Message {
+    let message = async {
+        loop {
+            if let Some(message) = decoder.next().unwrap() {
+                return message;
+            }
+            let mut buffer = [0; 1_024];
+            let read = feed.read(&mut buffer).await.unwrap();
+            assert!(read > 0, "the packager closed the feed");
+            decoder.push(&buffer[..read]);
+        }
+    };
+    timeout(PATIENCE, message).await.expect("the packager speaks")
+}
+
+pub(crate) fn clean(violations: &[Violation]) {
+    assert_eq!(violations, []);
+}
+
+pub(crate) fn only(rule: u8, violations: &[Violation]) {
+    let broken = !violations.is_empty() && violations.iter().all(|violation| violation.rule == rule);
+    assert!(broken, "rule {rule} alone has to be broken: {violations:?}");
+}
