@@ -78,7 +78,11 @@ impl Places {
 
 /// An address somebody can connect to: a wildcard stands for `host`.
 fn dialable(address: SocketAddr, host: IpAddr) -> SocketAddr {
-    if address.ip().is_unspecified() { SocketAddr::new(host, address.port()) } else { address }
+    if address.ip().is_unspecified() {
+        SocketAddr::new(host, address.port())
+    } else {
+        address
+    }
 }
 
 /// This machine's address as its network sees it. Nothing is sent: connecting a datagram socket only asks
@@ -95,14 +99,23 @@ fn own_address() -> IpAddr {
 fn boxed(lines: &[String]) -> String {
     let width = lines.iter().map(|line| line.chars().count()).max().unwrap_or(0);
     let rule = "─".repeat(width + 4);
-    let rows: String = lines.iter().map(|line| format!("│  {line:width$}  │\n")).collect();
+    let rows: String = lines
+        .iter()
+        .map(|line| format!("│  {line:width$}  │\n"))
+        .collect();
     format!("╭{rule}╮\n{rows}╰{rule}╯")
 }
 
 fn qr(text: &str) -> String {
-    let Ok(code) = QrCode::new(text) else { return String::new() };
+    let Ok(code) = QrCode::new(text) else {
+        return String::new();
+    };
     // Light modules are drawn, since most terminals are dark.
-    let code = code.render::<Dense1x2>().dark_color(Dense1x2::Light).light_color(Dense1x2::Dark).build();
+    let code = code
+        .render::<Dense1x2>()
+        .dark_color(Dense1x2::Light)
+        .light_color(Dense1x2::Dark)
+        .build();
     code.lines().map(|line| format!("  {line}\n")).collect()
 }
 
@@ -134,9 +147,20 @@ mod tests {
     #[test]
     fn the_box_has_straight_edges_and_says_whether_tls_is_on() {
         let card = places().card();
-        let widths: Vec<_> = card.lines().filter(|line| line.starts_with(['│', '╭', '╰'])).map(|line| line.chars().count()).collect();
+        let widths: Vec<_> = card
+            .lines()
+            .filter(|line| line.starts_with(['│', '╭', '╰']))
+            .map(|line| line.chars().count())
+            .collect();
         assert!(widths.windows(2).all(|pair| pair[0] == pair[1]), "{card}");
         assert!(card.contains("Stream Key  k3y") && card.contains("https://"));
-        assert!(Places { https: None, ..places() }.card().contains("TLS               off"));
+        assert!(
+            Places {
+                https: None,
+                ..places()
+            }
+            .card()
+            .contains("TLS               off")
+        );
     }
 }

@@ -69,11 +69,31 @@ impl Cli {
     /// Does what was asked for; returns when it is done.
     pub(crate) fn run(self) -> Result<(), Failure> {
         let (settings, roles) = match self.command {
-            Command::Config { command: ConfigCommand::Print(settings) } => return print(&settings),
+            Command::Config {
+                command: ConfigCommand::Print(settings),
+            } => return print(&settings),
             Command::Up(settings) => (settings, Roles::ALL),
-            Command::Ingest(settings) => (settings, Roles { ingest: true, ..Roles::NONE }),
-            Command::Packager(settings) => (settings, Roles { packager: true, ..Roles::NONE }),
-            Command::Edge(settings) => (settings, Roles { edge: true, ..Roles::NONE }),
+            Command::Ingest(settings) => (
+                settings,
+                Roles {
+                    ingest: true,
+                    ..Roles::NONE
+                },
+            ),
+            Command::Packager(settings) => (
+                settings,
+                Roles {
+                    packager: true,
+                    ..Roles::NONE
+                },
+            ),
+            Command::Edge(settings) => (
+                settings,
+                Roles {
+                    edge: true,
+                    ..Roles::NONE
+                },
+            ),
         };
         let loaded = load(&settings)?;
         log();
@@ -84,18 +104,27 @@ impl Cli {
 fn load(settings: &Settings) -> Result<Loaded, Failure> {
     let environment = std::env::vars();
     config::load(settings.config.as_deref(), environment, &settings.set).map_err(|mistakes| {
-        Failure::Usage(format!("ringside: the configuration cannot be used\n  {}", mistakes.join("\n  ")))
+        Failure::Usage(format!(
+            "ringside: the configuration cannot be used\n  {}",
+            mistakes.join("\n  ")
+        ))
     })
 }
 
 fn print(settings: &Settings) -> Result<(), Failure> {
     let loaded = load(settings)?;
     let text = loaded.print();
-    std::io::stdout().write_all(text.as_bytes()).map_err(|error| Failure::Run(error.into()))
+    std::io::stdout()
+        .write_all(text.as_bytes())
+        .map_err(|error| Failure::Run(error.into()))
 }
 
 /// `RUST_LOG` decides; without it, what an operator should see.
 fn log() {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn,ringside=info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .init();
 }

@@ -16,7 +16,9 @@ impl Data {
     pub(crate) fn open(dir: &Path) -> anyhow::Result<Self> {
         let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(dir);
         made.with_context(|| format!("data.dir {} cannot be made", dir.display()))?;
-        let dir = dir.canonicalize().with_context(|| format!("data.dir {}", dir.display()))?;
+        let dir = dir
+            .canonicalize()
+            .with_context(|| format!("data.dir {}", dir.display()))?;
         Ok(Self(dir))
     }
 
@@ -82,7 +84,10 @@ mod tests {
         let key = data.stream_key().unwrap();
         assert_eq!((key.len(), &key), (24, &data.stream_key().unwrap()));
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
-        assert_eq!((mode(&data.dir().join("stream-key")), mode(data.dir())), (0o600, 0o700));
+        assert_eq!(
+            (mode(&data.dir().join("stream-key")), mode(data.dir())),
+            (0o600, 0o700)
+        );
     }
 
     #[test]

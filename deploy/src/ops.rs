@@ -13,8 +13,9 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tokio_util::sync::CancellationToken;
 
 /// Upper bounds of all histograms, seconds: from a wake-up to the longest wait.
-const BUCKETS: [f64; 14] =
-    [0.000_1, 0.000_5, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 10.0];
+const BUCKETS: [f64; 14] = [
+    0.000_1, 0.000_5, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 10.0,
+];
 /// How often histograms are folded, which bounds their memory.
 const UPKEEP: Duration = Duration::from_secs(5);
 
@@ -36,7 +37,9 @@ struct Ops {
 
 /// Makes this process keep metrics. Once, before any service starts.
 pub(crate) fn install() -> anyhow::Result<PrometheusHandle> {
-    let builder = PrometheusBuilder::new().set_buckets(&BUCKETS).context("histogram buckets")?;
+    let builder = PrometheusBuilder::new()
+        .set_buckets(&BUCKETS)
+        .context("histogram buckets")?;
     builder.install_recorder().context("metrics")
 }
 
@@ -47,11 +50,17 @@ pub(crate) async fn serve(
     metrics: PrometheusHandle,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
-    let state = Ops { ready, metrics: metrics.clone() };
+    let state = Ops {
+        ready,
+        metrics: metrics.clone(),
+    };
     let router = Router::new()
         .route("/livez", get(async || "alive\n"))
         .route("/readyz", get(readyz))
-        .route("/metrics", get(async |State(ops): State<Ops>| ops.metrics.render()))
+        .route(
+            "/metrics",
+            get(async |State(ops): State<Ops>| ops.metrics.render()),
+        )
         .route("/version", get(async || concat!(env!("CARGO_PKG_VERSION"), "\n")))
         .with_state(state);
     let stop = shutdown.clone();

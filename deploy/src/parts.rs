@@ -13,7 +13,10 @@ use crate::config::Config;
 use crate::data::Data;
 
 /// A service at work: ends on shutdown, or with the reason it failed.
-pub(crate) type Service = (&'static str, Pin<Box<dyn Future<Output = anyhow::Result<()>> + Send>>);
+pub(crate) type Service = (
+    &'static str,
+    Pin<Box<dyn Future<Output = anyhow::Result<()>> + Send>>,
+);
 
 /// Opens the packager's ports; returns where ingests and edges connect.
 pub(crate) async fn packager(
@@ -21,15 +24,21 @@ pub(crate) async fn packager(
     secret: &str,
     shutdown: &CancellationToken,
 ) -> anyhow::Result<(Service, SocketAddr, SocketAddr)> {
-    let settings = packager::Config { feed: config.packager.feed.clone(), origin: config.origin.clone() };
+    let settings = packager::Config {
+        feed: config.packager.feed.clone(),
+        origin: config.origin.clone(),
+    };
     let packager = packager::Packager::bind(settings, secret.as_bytes().to_vec()).await?;
     let feed = packager.feed_address().context("feed port")?;
     let origin = packager.origin_address();
     let run = packager.run(shutdown.clone());
-    let service: Service = ("packager", Box::pin(async move {
-        run.await;
-        Ok(())
-    }));
+    let service: Service = (
+        "packager",
+        Box::pin(async move {
+            run.await;
+            Ok(())
+        }),
+    );
     Ok((service, feed, origin))
 }
 
@@ -44,10 +53,13 @@ pub(crate) async fn edge(
     let edge = fanout::Edge::bind(config.edge.clone(), Some(tls)).await?;
     let (http, https) = (edge.http_address(), edge.https_address());
     let run = edge.run(shutdown.clone());
-    let service: Service = ("edge", Box::pin(async move {
-        run.await;
-        Ok(())
-    }));
+    let service: Service = (
+        "edge",
+        Box::pin(async move {
+            run.await;
+            Ok(())
+        }),
+    );
     Ok((service, http, https))
 }
 

@@ -33,20 +33,36 @@ pub(crate) struct Roles {
 }
 
 impl Roles {
-    pub(crate) const ALL: Self = Self { ingest: true, packager: true, edge: true };
-    pub(crate) const NONE: Self = Self { ingest: false, packager: false, edge: false };
+    pub(crate) const ALL: Self = Self {
+        ingest: true,
+        packager: true,
+        edge: true,
+    };
+    pub(crate) const NONE: Self = Self {
+        ingest: false,
+        packager: false,
+        edge: false,
+    };
 }
 
 /// Runs until a signal, or until a service fails.
 pub(crate) fn run(loaded: Loaded, roles: Roles) -> anyhow::Result<()> {
     raise_descriptors();
     let metrics = ops::install()?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("runtime")?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("runtime")?;
     let ran = runtime.block_on(async {
         let shutdown = CancellationToken::new();
         let ready = Ready::default();
         let mut up = Up::start(loaded.config, roles, &shutdown).await?;
-        let ops = ops::serve(up.ops.take().context("ops port")?, ready.clone(), metrics, shutdown.clone());
+        let ops = ops::serve(
+            up.ops.take().context("ops port")?,
+            ready.clone(),
+            metrics,
+            shutdown.clone(),
+        );
         up.spawn(("ops", Box::pin(ops)));
         up.run(&ready, &shutdown).await
     });
@@ -78,7 +94,12 @@ impl Up {
         let key = data.stream_key()?;
         let secret = secret(&config, roles)?;
         let ops = bind_ops(config.ops.listen).await?;
-        let mut up = Self { data, services: JoinSet::new(), ops: None, places: None };
+        let mut up = Self {
+            data,
+            services: JoinSet::new(),
+            ops: None,
+            places: None,
+        };
         let (mut origin, mut viewers, mut rtmp) = (None, None, None);
         if roles.packager {
             let (service, feed, at) = parts::packager(&config, &secret, shutdown).await?;
@@ -92,7 +113,10 @@ impl Up {
             if let (true, Some(origin)) = (config.edge.parents.is_empty(), origin) {
                 config.edge.parents = vec![format!("http://{origin}")];
             }
-            anyhow::ensure!(!config.edge.parents.is_empty(), "edge.parents names nobody to mirror");
+            anyhow::ensure!(
+                !config.edge.parents.is_empty(),
+                "edge.parents names nobody to mirror"
+            );
             config.edge.home.get_or_insert_with(|| stream.clone());
             let (service, http, https) = parts::edge(&config, &up.data, shutdown).await?;
             up.spawn(service);
@@ -106,7 +130,15 @@ impl Up {
         }
         if let (Some(origin), Some((http, https)), Some(rtmp)) = (origin, viewers, rtmp) {
             let ops = ops.local_addr().context("ops port")?;
-            up.places = Some(Places { stream: stream.to_string(), stream_key: key, rtmp, http, https, origin, ops });
+            up.places = Some(Places {
+                stream: stream.to_string(),
+                stream_key: key,
+                rtmp,
+                http,
+                https,
+                origin,
+                ops,
+            });
         }
         up.ops = Some(ops);
         Ok(up)
@@ -125,9 +157,15 @@ impl Up {
         ready.set(false);
         self.data.remove(announce::FILE);
         shutdown.cancel();
-        let drained = timeout(DRAIN, async { while self.services.join_next().await.is_some() {} }).await;
+        let drained = timeout(DRAIN, async {
+            while self.services.join_next().await.is_some() {}
+        })
+        .await;
         if drained.is_err() {
-            tracing::warn!(left = self.services.len(), "services left behind after the drain's grace");
+            tracing::warn!(
+                left = self.services.len(),
+                "services left behind after the drain's grace"
+            );
         }
         ended
     }
@@ -196,7 +234,9 @@ fn secret(config: &Config, roles: Roles) -> anyhow::Result<String> {
     match &config.feed.secret {
         Some(secret) => Ok(secret.clone()),
         None if roles.ingest && roles.packager => data::secret(32),
-        None if roles.ingest || roles.packager => anyhow::bail!("feed.secret is not set; ingest and packager share it"),
+        None if roles.ingest || roles.packager => {
+            anyhow::bail!("feed.secret is not set; ingest and packager share it")
+        }
         None => Ok(String::new()),
     }
 }

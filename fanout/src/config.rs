@@ -40,7 +40,9 @@ pub struct Listen {
 
 impl Default for Config {
     fn default() -> Self {
-        let all = |port| Listen { listen: SocketAddr::from(([0, 0, 0, 0], port)) };
+        let all = |port| Listen {
+            listen: SocketAddr::from(([0, 0, 0, 0], port)),
+        };
         Self {
             http: all(8_080),
             https: all(8_443),
@@ -76,12 +78,27 @@ impl Config {
             let good = parent.parse::<http::Uri>().is_ok_and(|uri| {
                 uri.scheme_str() == Some("http") && uri.authority().is_some() && uri.path() == "/"
             });
-            want(good, format!("edge.parents: `{parent}` is not of the form http://HOST:PORT"));
+            want(
+                good,
+                format!("edge.parents: `{parent}` is not of the form http://HOST:PORT"),
+            );
         }
-        want((1..=86_400).contains(&self.linger_s), "edge.linger_s must be 1 to 86400".to_owned());
-        want((1..=3_600).contains(&self.idle_s), "edge.idle_s must be 1 to 3600".to_owned());
-        want(self.connections_max > 0, "edge.connections_max must be at least 1".to_owned());
-        want(self.streams_max > 0, "edge.streams_max must be at least 1".to_owned());
+        want(
+            (1..=86_400).contains(&self.linger_s),
+            "edge.linger_s must be 1 to 86400".to_owned(),
+        );
+        want(
+            (1..=3_600).contains(&self.idle_s),
+            "edge.idle_s must be 1 to 3600".to_owned(),
+        );
+        want(
+            self.connections_max > 0,
+            "edge.connections_max must be at least 1".to_owned(),
+        );
+        want(
+            self.streams_max > 0,
+            "edge.streams_max must be at least 1".to_owned(),
+        );
         mistakes
     }
 }

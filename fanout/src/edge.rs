@@ -42,7 +42,11 @@ struct Shared {
 
 impl Edge {
     pub(crate) fn new(streams: Arc<Streams>, home: Option<StreamId>, shutdown: CancellationToken) -> Self {
-        Self(Arc::new(Shared { streams, home, shutdown }))
+        Self(Arc::new(Shared {
+            streams,
+            home,
+            shutdown,
+        }))
     }
 
     /// Answers one request; waits as long as the draft allows.
@@ -59,7 +63,9 @@ impl Edge {
             shared.streams.meter.answered(PAGE, response.status());
             return response;
         };
-        let found = shared.find(&resource, request.uri().query().unwrap_or_default()).await;
+        let found = shared
+            .find(&resource, request.uri().query().unwrap_or_default())
+            .await;
         let response = match found {
             Ok(found) => success(found, head),
             Err(refused) => refusal(&refused),
@@ -86,11 +92,16 @@ impl Shared {
         match resource {
             Resource::Multivariant(stream) => {
                 let object = self.streams.multivariant(stream).await.map_err(refused)?;
-                Ok(found(object, delivery::PLAYLIST_TYPE, Answer::Plain, Duration::ZERO))
+                Ok(found(
+                    object,
+                    delivery::PLAYLIST_TYPE,
+                    Answer::Plain,
+                    Duration::ZERO,
+                ))
             }
             Resource::Media(stream, id) => {
-                let directives = Directives::parse(query)
-                    .map_err(|error| Refused::new(StatusCode::BAD_REQUEST, error))?;
+                let directives =
+                    Directives::parse(query).map_err(|error| Refused::new(StatusCode::BAD_REQUEST, error))?;
                 self.wait(stream, id).await?.playlist(&directives).await
             }
             Resource::Object(stream, id, name) => {
@@ -106,7 +117,11 @@ impl Shared {
 
     async fn wait(&self, stream: &StreamId, id: &TrackId) -> Result<Wait<'_>, Refused> {
         let track = self.streams.track(stream, id).await.map_err(refused)?;
-        Ok(Wait { shared: self, track, since: Instant::now() })
+        Ok(Wait {
+            shared: self,
+            track,
+            since: Instant::now(),
+        })
     }
 }
 
@@ -166,7 +181,11 @@ impl Wait<'_> {
             let now = self.started().await?;
             match now.version.position.playlist(directives) {
                 Verdict::Ready => {
-                    let answer = if directives.wait.is_some() { Answer::Directed } else { Answer::Plain };
+                    let answer = if directives.wait.is_some() {
+                        Answer::Directed
+                    } else {
+                        Answer::Plain
+                    };
                     return Ok(Found {
                         body: now.version.body.clone().into(),
                         kind: delivery::PLAYLIST_TYPE,
@@ -178,7 +197,10 @@ impl Wait<'_> {
                 }
                 Verdict::Park => self.next(Some(&now), Cell(u64::MAX)).await?,
                 Verdict::TooFar | Verdict::Unknown => {
-                    return Err(Refused::new(StatusCode::BAD_REQUEST, "further ahead than a request may wait"));
+                    return Err(Refused::new(
+                        StatusCode::BAD_REQUEST,
+                        "further ahead than a request may wait",
+                    ));
                 }
             }
         }
@@ -225,8 +247,12 @@ impl Wait<'_> {
 
     /// One flight for everyone; it outlives this viewer.
     async fn fetch(&self, name: Name) -> Result<Found, Refused> {
+        let keep = match &name {
+            Name::Part(cell) => Keep::Live(Arc::clone(&self.track), *cell),
+            Name::Init(_) | Name::Segment(_) => Keep::Cache,
+        };
         let resource = self.track.object(name);
-        let landing = self.shared.streams.fetch.get(&resource, Keep::Cache);
+        let landing = self.shared.streams.fetch.get(&resource, keep);
         let object = tokio::select! {
             landed = landing => landed.map_err(refused)?,
             () = self.shared.shutdown.cancelled() => return Err(refused(Refusal::Failed)),
@@ -235,7 +261,12 @@ impl Wait<'_> {
     }
 
     fn media(&self, object: Object) -> Found {
-        found(object, media_type(self.track.video), Answer::Media, self.target_duration())
+        found(
+            object,
+            media_type(self.track.video),
+            Answer::Media,
+            self.target_duration(),
+        )
     }
 
     fn joined(&self, parts: Vec<Object>) -> Found {
@@ -252,7 +283,8 @@ impl Wait<'_> {
     }
 
     fn target_duration(&self) -> Duration {
-        self.now().map_or(Duration::ZERO, |now| now.version.position.target_duration)
+        self.now()
+            .map_or(Duration::ZERO, |now| now.version.position.target_duration)
     }
 }
 

@@ -32,6 +32,12 @@ struct Flights {
 
 type Landing = Result<Object, Refusal>;
 
+/// What one who wants an object finds.
+enum Boarded {
+    Kept(Object),
+    Flying(watch::Receiver<Option<Landing>>),
+}
+
 /// Where the bytes go.
 #[derive(Clone)]
 pub(crate) enum Keep {
@@ -59,19 +65,31 @@ impl Fetch {
         cache_bytes: u64,
         wait: Duration,
     ) -> Self {
-        let flights = Flights { table: Table::new(limits), landing: BTreeMap::new() };
+        let flights = Flights {
+            table: Table::new(limits),
+            landing: BTreeMap::new(),
+        };
         let cache = Cache::with_weighter(1_024, cache_bytes, Bytes);
-        Self { flights: Mutex::new(flights), cache, parents, tasks, wait }
+        Self {
+            flights: Mutex::new(flights),
+            cache,
+            parents,
+            tasks,
+            wait,
+        }
     }
 
-    /// The object, from the cache or from one flight shared with everyone else who wants it.
+    /// The object, from where it is kept or from one flight shared with everyone else who wants it.
     ///
     /// Dropping the future leaves the flight in the air: it belongs to nobody.
     pub(crate) async fn get(self: &Arc<Self>, resource: &Resource, keep: Keep) -> Landing {
-        if let Some(object) = self.cache.get(resource) {
+        if let Some(object) = self.kept(resource, &keep) {
             return Ok(object);
         }
-        let mut landing = self.board(resource, keep)?;
+        let mut landing = match self.board(resource, keep)? {
+            Boarded::Kept(object) => return Ok(object),
+            Boarded::Flying(landing) => landing,
+        };
         let landed = landing.wait_for(Option::is_some).await;
         match landed.as_deref() {
             Ok(Some(landing)) => landing.clone(),
@@ -89,11 +107,28 @@ impl Fetch {
         self.flights.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn board(self: &Arc<Self>, resource: &Resource, keep: Keep) -> Result<watch::Receiver<Option<Landing>>, Refusal> {
+    fn kept(&self, resource: &Resource, keep: &Keep) -> Option<Object> {
+        match keep {
+            Keep::Cache => self.cache.get(resource),
+            Keep::Live(track, cell) => track.part(*cell),
+        }
+    }
+
+    fn board(self: &Arc<Self>, resource: &Resource, keep: Keep) -> Result<Boarded, Refusal> {
         let mut flights = self.lock();
+        // A flight keeps its object before it settles. So under the lock an object is kept, in flight, or
+        // neither; looking without it would fetch what landed a moment ago once more.
+        if let Some(object) = self.kept(resource, &keep) {
+            return Ok(Boarded::Kept(object));
+        }
         match flights.table.join(now(), resource) {
             Join::Refuse(refusal) => Err(refusal),
-            Join::Wait => flights.landing.get(resource).cloned().ok_or(Refusal::Failed),
+            Join::Wait => flights
+                .landing
+                .get(resource)
+                .cloned()
+                .map(Boarded::Flying)
+                .ok_or(Refusal::Failed),
             Join::Lead => {
                 let (sender, receiver) = watch::channel(None);
                 flights.landing.insert(resource.clone(), receiver.clone());
@@ -103,7 +138,7 @@ impl Fetch {
                     let landing = this.fly(&resource, keep).await;
                     sender.send_replace(Some(landing));
                 });
-                Ok(receiver)
+                Ok(Boarded::Flying(receiver))
             }
         }
     }

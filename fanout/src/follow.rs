@@ -55,14 +55,26 @@ impl Version {
             target_duration: parsed.target_duration,
             ended: parsed.ended,
         };
-        let cells = parsed.parts().map(|part| cell(&part.uri)).collect::<Result<_, _>>()?;
-        Ok(Self { body, parsed, position, cells })
+        let cells = parsed
+            .parts()
+            .map(|part| cell(&part.uri))
+            .collect::<Result<_, _>>()?;
+        Ok(Self {
+            body,
+            parsed,
+            position,
+            cells,
+        })
     }
 
     /// The request that waits for the next version.
     pub(crate) fn next(&self) -> Directives {
         let Position { last, part, .. } = self.position;
-        let open = self.parsed.segments.last().is_some_and(|segment| segment.uri.is_none());
+        let open = self
+            .parsed
+            .segments
+            .last()
+            .is_some_and(|segment| segment.uri.is_none());
         let wait = match part {
             Some(PartIndex(part)) if open => (last.0, Some(part + 1)),
             Some(_) => (last.0 + 1, Some(0)),
@@ -91,7 +103,9 @@ impl Version {
     /// rfc8216bis §6.2.2: it stays available for three target durations after its tag is gone, which is as
     /// long as its tag stood.
     pub(crate) fn may_have(&self, cell: Cell) -> bool {
-        let (Some(oldest), Some(newest)) = (self.cells.first(), self.cells.last()) else { return false };
+        let (Some(oldest), Some(newest)) = (self.cells.first(), self.cells.last()) else {
+            return false;
+        };
         let listed = self.cells.len() as u64;
         cell <= *newest && cell.0 >= oldest.0.saturating_sub(listed)
     }
@@ -106,7 +120,12 @@ impl Version {
     /// Init segments in force in the window.
     pub(crate) fn maps(&self) -> Vec<Object> {
         let mut maps: Vec<Object> = Vec::new();
-        for map in self.parsed.segments.iter().filter_map(|segment| segment.map.as_deref()) {
+        for map in self
+            .parsed
+            .segments
+            .iter()
+            .filter_map(|segment| segment.map.as_deref())
+        {
             if let Some(object) = Object::parse(map).filter(|object| maps.last() != Some(object)) {
                 maps.push(object);
             }
@@ -116,10 +135,19 @@ impl Version {
 
     /// Finished segments whose parts are listed.
     pub(crate) fn segments(&self) -> impl Iterator<Item = (Msn, Vec<Cell>)> {
-        let numbered = (self.parsed.media_sequence.0..).map(Msn).zip(&self.parsed.segments);
+        let numbered = (self.parsed.media_sequence.0..)
+            .map(Msn)
+            .zip(&self.parsed.segments);
         let finished = numbered.filter(|(_, segment)| segment.uri.is_some() && !segment.parts.is_empty());
         finished.map(|(msn, segment)| {
-            (msn, segment.parts.iter().filter_map(|part| cell(&part.uri).ok()).collect())
+            (
+                msn,
+                segment
+                    .parts
+                    .iter()
+                    .filter_map(|part| cell(&part.uri).ok())
+                    .collect(),
+            )
         })
     }
 
@@ -129,7 +157,14 @@ impl Version {
     }
 
     pub(crate) fn step_from(&self, before: &Self) -> Step {
-        let end = |v: &Self| (v.position.last, v.position.part, v.position.whole, v.position.ended);
+        let end = |v: &Self| {
+            (
+                v.position.last,
+                v.position.part,
+                v.position.whole,
+                v.position.ended,
+            )
+        };
         match end(self).cmp(&end(before)) {
             std::cmp::Ordering::Greater => Step::Ahead,
             std::cmp::Ordering::Equal => Step::Same,
@@ -170,7 +205,10 @@ mod tests {
         assert_eq!(open.position.whole, Some(Msn(10)));
         let whole = version(&format!("{}{}#EXTINF:2,\nseg-10.m4s\n", part(40), part(41)));
         assert_eq!(whole.next().wait, Some((11, Some(0))));
-        assert_eq!(whole.segments().collect::<Vec<_>>(), [(Msn(10), vec![Cell(40), Cell(41)])]);
+        assert_eq!(
+            whole.segments().collect::<Vec<_>>(),
+            [(Msn(10), vec![Cell(40), Cell(41)])]
+        );
         let plain = version("#EXTINF:2,\nseg-10.m4s\n");
         assert_eq!(plain.next().wait, Some((11, None)));
     }

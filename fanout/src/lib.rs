@@ -67,7 +67,10 @@ impl Edge {
         let http = listen::bind("http", "edge.http.listen", config.http.listen).await?;
         let https = match tls {
             None => None,
-            Some(tls) => Some((listen::bind("https", "edge.https.listen", config.https.listen).await?, tls)),
+            Some(tls) => Some((
+                listen::bind("https", "edge.https.listen", config.https.listen).await?,
+                tls,
+            )),
         };
         Ok(Self { http, https, config })
     }
@@ -94,9 +97,15 @@ impl Edge {
         let edge = edge::Edge::new(streams, self.config.home.clone(), shutdown.clone());
         if let Some((https, tls)) = self.https {
             let (edge, shutdown) = (edge.clone(), shutdown.clone());
-            tasks.spawn(https.serve(Some(tls), limits, shutdown, move |request| edge.clone().answer(request)));
+            tasks.spawn(https.serve(Some(tls), limits, shutdown, move |request| {
+                edge.clone().answer(request)
+            }));
         }
-        self.http.serve(None, limits, shutdown, move |request| edge.clone().answer(request)).await;
+        self.http
+            .serve(None, limits, shutdown, move |request| {
+                edge.clone().answer(request)
+            })
+            .await;
         tasks.close();
         tasks.wait().await;
     }

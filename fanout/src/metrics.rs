@@ -1,5 +1,8 @@
 //! Metrics of the edge.
-#![expect(clippy::disallowed_macros, reason = "this is where the crate's metrics are declared")]
+#![expect(
+    clippy::disallowed_macros,
+    reason = "this is where the crate's metrics are declared"
+)]
 
 use metrics::{Counter, Histogram, counter, describe_counter, describe_histogram, histogram};
 
@@ -34,18 +37,48 @@ pub(crate) struct Meter {
 
 impl Meter {
     pub(crate) fn new() -> Self {
-        describe_counter!("ringside_edge_answers_total", "Answers to viewers by kind and status class.");
-        describe_counter!("ringside_edge_parked_total", "Requests of viewers that had to wait.");
-        describe_counter!("ringside_edge_unparked_total", "Waiting requests that ended, for any reason.");
-        describe_counter!("ringside_edge_upstream_requests_total", "Requests written to parents.");
-        describe_counter!("ringside_edge_upstream_objects_total", "Different versions and objects received.");
-        describe_counter!("ringside_edge_upstream_failures_total", "Upstream requests without a usable answer.");
+        describe_counter!(
+            "ringside_edge_answers_total",
+            "Answers to viewers by kind and status class."
+        );
+        describe_counter!(
+            "ringside_edge_parked_total",
+            "Requests of viewers that had to wait."
+        );
+        describe_counter!(
+            "ringside_edge_unparked_total",
+            "Waiting requests that ended, for any reason."
+        );
+        describe_counter!(
+            "ringside_edge_upstream_requests_total",
+            "Requests written to parents."
+        );
+        describe_counter!(
+            "ringside_edge_upstream_objects_total",
+            "Different versions and objects received."
+        );
+        describe_counter!(
+            "ringside_edge_upstream_failures_total",
+            "Upstream requests without a usable answer."
+        );
         describe_counter!("ringside_edge_mirrors_started_total", "Track mirrors started.");
         describe_counter!("ringside_edge_mirrors_ended_total", "Track mirrors ended.");
-        describe_counter!("ringside_edge_versions_total", "Playlist versions released to viewers.");
-        describe_counter!("ringside_edge_early_versions_total", "Versions released before their newest part came.");
-        describe_histogram!("ringside_edge_release_seconds", "From a version's arrival to its release.");
-        let class = |kind| ["2xx", "4xx", "5xx"].map(|class| counter!("ringside_edge_answers_total", "kind" => kind, "class" => class));
+        describe_counter!(
+            "ringside_edge_versions_total",
+            "Playlist versions released to viewers."
+        );
+        describe_counter!(
+            "ringside_edge_early_versions_total",
+            "Versions released before their newest part came."
+        );
+        describe_histogram!(
+            "ringside_edge_release_seconds",
+            "From a version's arrival to its release."
+        );
+        let class = |kind| {
+            ["2xx", "4xx", "5xx"]
+                .map(|class| counter!("ringside_edge_answers_total", "kind" => kind, "class" => class))
+        };
         Self {
             answered: KINDS.map(class),
             parked: counter!("ringside_edge_parked_total"),

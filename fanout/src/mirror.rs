@@ -64,7 +64,9 @@ impl Mirror {
         let path = Resource::Media(self.track.stream.clone(), self.track.id.clone()).path();
         let (mut request, mut pause, mut went_back) = (Directives::default(), PAUSE.0, None);
         loop {
-            let wait = self.current().map_or(FIRST_WAIT, |now| now.version.position.longest_wait() + PAUSE.1);
+            let wait = self
+                .current()
+                .map_or(FIRST_WAIT, |now| now.version.position.longest_wait() + PAUSE.1);
             let asked = self.parents.get(&path, request.query().as_deref(), wait).await;
             let round = match asked {
                 Ok(object) => self.take(object, &mut went_back).await,
@@ -106,7 +108,9 @@ impl Mirror {
             }
         };
         let before = self.current();
-        let step = before.as_ref().map_or(Step::Ahead, |before| version.step_from(&before.version));
+        let step = before
+            .as_ref()
+            .map_or(Step::Ahead, |before| version.step_from(&before.version));
         match step {
             Step::Ahead => *went_back = None,
             Step::Same => return Round::Again,
@@ -123,7 +127,11 @@ impl Mirror {
         self.fetch_parts(&version, before.as_deref());
         self.wait_for_newest(&version, object.received).await;
         let ended = version.position.ended;
-        let released = Released { version, available_us: object.available_us, received: object.received };
+        let released = Released {
+            version,
+            available_us: object.available_us,
+            received: object.received,
+        };
         self.track.release(released);
         self.meter.versions.increment(1);
         self.meter.release.record(object.received.elapsed());
@@ -137,7 +145,8 @@ impl Mirror {
         let new: Vec<_> = maps.into_iter().filter(|map| !known.contains(map)).collect();
         if before.is_some() && !new.is_empty() {
             // The stream's shape changed, so what its multivariant playlist says may have, too.
-            self.fetch.forget(&Resource::Multivariant(self.track.stream.clone()));
+            self.fetch
+                .forget(&Resource::Multivariant(self.track.stream.clone()));
         }
         for map in new {
             let fetched = self.fetch.get(&self.track.object(map), Keep::Cache).await;
@@ -150,7 +159,11 @@ impl Mirror {
     /// Parts that are new since the last version, and the one that was hinted; all in the background.
     fn fetch_parts(&self, version: &Version, before: Option<&Released>) {
         let seen = before.and_then(|before| before.version.newest());
-        let new = version.cells.iter().rev().take_while(|cell| seen.is_some_and(|seen| **cell > seen));
+        let new = version
+            .cells
+            .iter()
+            .rev()
+            .take_while(|cell| seen.is_some_and(|seen| **cell > seen));
         let newest = version.newest().filter(|_| seen.is_none());
         for cell in new.copied().chain(newest).chain(version.hint()) {
             if self.track.part(cell).is_none() {
@@ -169,7 +182,9 @@ impl Mirror {
     }
 
     async fn wait_for_newest(&self, version: &Version, received: Instant) {
-        let Some(newest) = version.newest().filter(|_| !version.ends_in_gap()) else { return };
+        let Some(newest) = version.newest().filter(|_| !version.ends_in_gap()) else {
+            return;
+        };
         let mut held = self.track.held.subscribe();
         let left = version.patience().saturating_sub(received.elapsed());
         let here = timeout(left, held.wait_for(|cell| *cell >= newest)).await;

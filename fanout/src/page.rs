@@ -11,14 +11,24 @@ struct Files;
 
 /// The page or one of its assets; `None` where no such path exists.
 pub(crate) fn answer(path: &str) -> Option<Response<Body>> {
-    let watch = path.strip_prefix("/watch/").is_some_and(|stream| hls::id::StreamId::new(stream).is_ok());
-    let name = if watch { "watch.html" } else { path.strip_prefix('/').filter(|name| name.starts_with("assets/"))? };
+    let watch = path
+        .strip_prefix("/watch/")
+        .is_some_and(|stream| hls::id::StreamId::new(stream).is_ok());
+    let name = if watch {
+        "watch.html"
+    } else {
+        path.strip_prefix('/')
+            .filter(|name| name.starts_with("assets/"))?
+    };
     let file = Files::get(name)?;
     let mut response = Response::new(Body::from(bytes::Bytes::from(file.data.into_owned())));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type(name)));
     // Names do not change with content, so a browser asks again before it uses what it has kept.
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=60"));
+    headers.insert(
+        header::CACHE_CONTROL,
+        HeaderValue::from_static("public, max-age=60"),
+    );
     harden(headers);
     Some(response)
 }
@@ -49,7 +59,13 @@ fn harden(headers: &mut HeaderMap) {
     if let Some(policy) = policy {
         headers.insert(header::CONTENT_SECURITY_POLICY, policy);
     }
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-    headers.insert(HeaderName::from_static("cross-origin-opener-policy"), HeaderValue::from_static("same-origin"));
+    headers.insert(
+        HeaderName::from_static("cross-origin-opener-policy"),
+        HeaderValue::from_static("same-origin"),
+    );
 }

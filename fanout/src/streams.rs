@@ -50,8 +50,12 @@ impl Streams {
     pub(crate) fn new(config: &Config, tasks: TaskTracker, shutdown: CancellationToken) -> Arc<Self> {
         let meter = Meter::new();
         let parents = Arc::new(Parents::new(&config.parents, meter.clone()));
-        let fetch = |limits, bytes| Fetch::new(Arc::clone(&parents), tasks.clone(), limits, bytes, OBJECT_WAIT);
-        let names = flight::Limits { flights: 32, ..flight::Limits::default() };
+        let fetch =
+            |limits, bytes| Fetch::new(Arc::clone(&parents), tasks.clone(), limits, bytes, OBJECT_WAIT);
+        let names = flight::Limits {
+            flights: 32,
+            ..flight::Limits::default()
+        };
         Arc::new(Self {
             streams: DashMap::new(),
             names: Arc::new(fetch(names, 8 << 20)),
@@ -67,11 +71,17 @@ impl Streams {
 
     /// The multivariant playlist; kept while the stream's shape is.
     pub(crate) async fn multivariant(&self, stream: &StreamId) -> Result<Object, Refusal> {
-        self.names.get(&Resource::Multivariant(stream.clone()), Keep::Cache).await
+        self.names
+            .get(&Resource::Multivariant(stream.clone()), Keep::Cache)
+            .await
     }
 
     /// The track's mirror, started if this is its first viewer.
-    pub(crate) async fn track(self: &Arc<Self>, stream: &StreamId, track: &TrackId) -> Result<Arc<Track>, Refusal> {
+    pub(crate) async fn track(
+        self: &Arc<Self>,
+        stream: &StreamId,
+        track: &TrackId,
+    ) -> Result<Arc<Track>, Refusal> {
         if let Some(found) = self.mirrored(stream, track) {
             found.touch();
             return Ok(found);
@@ -83,7 +93,12 @@ impl Streams {
 
     fn mirrored(&self, stream: &StreamId, track: &TrackId) -> Option<Arc<Track>> {
         let stream = self.streams.get(stream)?;
-        stream.tracks.lock().unwrap_or_else(PoisonError::into_inner).get(track).cloned()
+        stream
+            .tracks
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(track)
+            .cloned()
     }
 
     fn start(self: &Arc<Self>, stream: &StreamId, id: &TrackId, video: bool) -> Result<Arc<Track>, Refusal> {
@@ -121,10 +136,18 @@ impl Streams {
 
     fn drop_track(&self, track: &Track) {
         if let Some(stream) = self.streams.get(&track.stream) {
-            stream.tracks.lock().unwrap_or_else(PoisonError::into_inner).remove(&track.id);
+            stream
+                .tracks
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .remove(&track.id);
         }
         let empty = |_: &StreamId, stream: &Arc<Stream>| {
-            stream.tracks.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+            stream
+                .tracks
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .is_empty()
         };
         if self.streams.remove_if(&track.stream, empty).is_some() {
             self.names.forget(&Resource::Multivariant(track.stream.clone()));
@@ -153,6 +176,9 @@ mod tests {
     fn only_listed_tracks_exist() {
         let text = b"#EXTM3U\n#EXT-X-MEDIA:TYPE=AUDIO,URI=\"audio/media.m3u8\"\n#EXT-X-STREAM-INF:X\n360p/media.m3u8\n";
         let kind = |id: &str| kind(text, &TrackId::new(id).unwrap());
-        assert_eq!((kind("360p"), kind("audio"), kind("60p"), kind("media")), (Some(true), Some(false), None, None));
+        assert_eq!(
+            (kind("360p"), kind("audio"), kind("60p"), kind("media")),
+            (Some(true), Some(false), None, None)
+        );
     }
 }

@@ -68,7 +68,9 @@ impl Track {
 
     /// Time since a viewer last asked.
     pub(crate) fn unused(&self) -> Duration {
-        self.started.elapsed().saturating_sub(Duration::from_millis(self.used_ms.load(Ordering::Relaxed)))
+        self.started
+            .elapsed()
+            .saturating_sub(Duration::from_millis(self.used_ms.load(Ordering::Relaxed)))
     }
 
     pub(crate) fn object(&self, name: Name) -> Resource {
@@ -76,7 +78,12 @@ impl Track {
     }
 
     pub(crate) fn part(&self, cell: Cell) -> Option<Object> {
-        self.live.read().unwrap_or_else(PoisonError::into_inner).parts.get(&cell).cloned()
+        self.live
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .parts
+            .get(&cell)
+            .cloned()
     }
 
     /// A finished segment's parts, if all of them are here.

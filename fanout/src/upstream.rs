@@ -80,13 +80,22 @@ impl Parents {
         // Only tells edges apart in books and logs; zeros would merge two of them there and nothing else.
         let _unnamed_is_fine = getrandom::fill(&mut id);
         let name = format!("edge-{:016x}", u64::from_be_bytes(id));
-        let base = parents.first().map(|parent| parent.trim_end_matches('/').to_owned());
-        Self { client, base, name, meter }
+        let base = parents
+            .first()
+            .map(|parent| parent.trim_end_matches('/').to_owned());
+        Self {
+            client,
+            base,
+            name,
+            meter,
+        }
     }
 
     /// One GET, answered within `wait` or not at all.
     pub(crate) async fn get(&self, path: &str, query: Option<&str>, wait: Duration) -> Result<Object, Error> {
-        let asked = timeout(wait, self.ask(path, query)).await.unwrap_or(Err(Error::Late(wait)));
+        let asked = timeout(wait, self.ask(path, query))
+            .await
+            .unwrap_or(Err(Error::Late(wait)));
         match &asked {
             Ok(_) => self.meter.upstream_objects.increment(1),
             Err(_) => self.meter.upstream_failures.increment(1),
@@ -111,10 +120,19 @@ impl Parents {
             StatusCode::NOT_FOUND | StatusCode::GONE => return Err(Error::Missing),
             other => return Err(Error::Status(other)),
         }
-        let stamp = response.headers().get(AVAILABLE).and_then(|value| value.to_str().ok());
+        let stamp = response
+            .headers()
+            .get(AVAILABLE)
+            .and_then(|value| value.to_str().ok());
         let available_us = stamp.and_then(|text| text.parse().ok());
-        let bytes = Limited::new(response.into_body(), OBJECT_BYTES_MAX).collect().await;
+        let bytes = Limited::new(response.into_body(), OBJECT_BYTES_MAX)
+            .collect()
+            .await;
         let bytes = bytes.map_err(Error::Body)?.to_bytes();
-        Ok(Object { bytes, available_us, received: Instant::now() })
+        Ok(Object {
+            bytes,
+            available_us,
+            received: Instant::now(),
+        })
     }
 }

@@ -45,7 +45,9 @@ impl Default for Data {
     fn default() -> Self {
         let var = |name| std::env::var_os(name).map(PathBuf::from);
         let state = var("XDG_STATE_HOME").or_else(|| var("HOME").map(|home| home.join(".local/state")));
-        Self { dir: state.unwrap_or_else(|| PathBuf::from(".")).join("ringside") }
+        Self {
+            dir: state.unwrap_or_else(|| PathBuf::from(".")).join("ringside"),
+        }
     }
 }
 
@@ -67,7 +69,9 @@ pub(crate) struct Ops {
 
 impl Default for Ops {
     fn default() -> Self {
-        Self { listen: ([127, 0, 0, 1], 9_600).into() }
+        Self {
+            listen: ([127, 0, 0, 1], 9_600).into(),
+        }
     }
 }
 
@@ -87,7 +91,10 @@ impl Config {
         mistakes.extend(self.edge.mistakes());
         if !self.ops.listen.ip().is_loopback() {
             // Nothing there asks who is calling.
-            mistakes.push(format!("ops.listen: {} is not a loopback address", self.ops.listen));
+            mistakes.push(format!(
+                "ops.listen: {} is not a loopback address",
+                self.ops.listen
+            ));
         }
         if self.feed.secret.as_ref().is_some_and(|secret| secret.len() < 16) {
             mistakes.push("feed.secret: at least 16 characters".to_owned());

@@ -80,7 +80,11 @@ pub struct Table<K> {
 impl<K: Ord + Clone> Table<K> {
     /// An empty table.
     pub fn new(limits: Limits) -> Self {
-        Self { limits, flying: BTreeMap::new(), grounded: BTreeMap::new() }
+        Self {
+            limits,
+            flying: BTreeMap::new(),
+            grounded: BTreeMap::new(),
+        }
     }
 
     /// Someone wants `key`.
@@ -125,7 +129,11 @@ impl<K: Ord + Clone> Table<K> {
             self.grounded.retain(|_, (until, _)| *until > now);
         }
         if self.grounded.len() >= self.limits.grounded {
-            let soonest = self.grounded.iter().min_by_key(|(_, (until, _))| *until).map(|(key, _)| key.clone());
+            let soonest = self
+                .grounded
+                .iter()
+                .min_by_key(|(_, (until, _))| *until)
+                .map(|(key, _)| key.clone());
             soonest.map(|key| self.grounded.remove(&key));
         }
         self.grounded.insert(key.clone(), (now + life, refusal));

@@ -3,9 +3,16 @@ use proptest::prelude::*;
 use super::*;
 
 fn table() -> (Table<u8>, Instant) {
-    #[expect(clippy::disallowed_methods, reason = "an Instant can only be had from the clock; tests add to it")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "an Instant can only be had from the clock; tests add to it"
+    )]
     let now = Instant::now();
-    let limits = Limits { flights: 4, grounded: 3, ..Limits::default() };
+    let limits = Limits {
+        flights: 4,
+        grounded: 3,
+        ..Limits::default()
+    };
     (Table::new(limits), now)
 }
 
@@ -17,7 +24,11 @@ fn the_first_leads_and_the_crowd_waits() {
         assert_eq!(table.join(now, &1), Join::Wait);
     }
     assert_eq!(table.settle(now, &1, Outcome::Landed), 5_000);
-    assert_eq!(table.join(now, &1), Join::Lead, "a landed key is the cache's business");
+    assert_eq!(
+        table.join(now, &1),
+        Join::Lead,
+        "a landed key is the cache's business"
+    );
 }
 
 #[test]
@@ -30,7 +41,10 @@ fn a_flight_that_never_ends_is_never_led_twice() {
 #[test]
 fn failures_and_misses_are_not_asked_again_at_once() {
     let (mut table, now) = table();
-    for (outcome, refusal) in [(Outcome::Failed, Refusal::Failed), (Outcome::Missing, Refusal::Missing)] {
+    for (outcome, refusal) in [
+        (Outcome::Failed, Refusal::Failed),
+        (Outcome::Missing, Refusal::Missing),
+    ] {
         assert_eq!(table.join(now, &1), Join::Lead);
         table.settle(now, &1, outcome);
         assert_eq!(table.join(now, &1), Join::Refuse(refusal));

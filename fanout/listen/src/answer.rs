@@ -36,7 +36,10 @@ pub struct Refused {
 impl Refused {
     /// A refusal with its reason.
     pub fn new(status: StatusCode, reason: impl ToString) -> Self {
-        Self { status, reason: reason.to_string() }
+        Self {
+            status,
+            reason: reason.to_string(),
+        }
     }
 
     /// For methods other than GET, HEAD and OPTIONS.
@@ -47,7 +50,11 @@ impl Refused {
 
 /// The type of a track's media.
 pub fn media_type(video: bool) -> &'static str {
-    if video { delivery::VIDEO_TYPE } else { delivery::AUDIO_TYPE }
+    if video {
+        delivery::VIDEO_TYPE
+    } else {
+        delivery::AUDIO_TYPE
+    }
 }
 
 /// The answer with what was found; `head` leaves the body out.
@@ -76,7 +83,10 @@ pub fn refusal(refused: &Refused) -> Response<Body> {
     let mut response = Response::new(Body::from(format!("{reason}\n")));
     *response.status_mut() = *status;
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("text/plain; charset=utf-8"),
+    );
     if let Ok(value) = HeaderValue::try_from(cache_control(Answer::Refusal, Duration::ZERO)) {
         headers.insert(header::CACHE_CONTROL, value);
     }
@@ -96,5 +106,8 @@ pub fn preflight() -> Response<Body> {
 
 fn allow_origins(headers: &mut HeaderMap) {
     headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
-    headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(delivery::EXPOSED));
+    headers.insert(
+        header::ACCESS_CONTROL_EXPOSE_HEADERS,
+        HeaderValue::from_static(delivery::EXPOSED),
+    );
 }

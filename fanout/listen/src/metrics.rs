@@ -1,5 +1,8 @@
 //! Metrics of listeners. Label `listener` is one of the names services give to [`crate::bind`].
-#![expect(clippy::disallowed_macros, reason = "this is where the crate's metrics are declared")]
+#![expect(
+    clippy::disallowed_macros,
+    reason = "this is where the crate's metrics are declared"
+)]
 
 use metrics::{Counter, counter, describe_counter};
 
@@ -15,11 +18,26 @@ pub(crate) struct Meter {
 
 impl Meter {
     pub(crate) fn new(listener: &'static str) -> Self {
-        describe_counter!("ringside_listen_connections_opened_total", "Connections accepted.");
-        describe_counter!("ringside_listen_connections_closed_total", "Connections ended, for any reason.");
-        describe_counter!("ringside_listen_full_total", "Times accepting paused at the connection limit.");
-        describe_counter!("ringside_listen_cut_total", "Connections cut when the drain's grace expired.");
-        describe_counter!("ringside_listen_handshakes_failed_total", "TLS handshakes that failed or timed out.");
+        describe_counter!(
+            "ringside_listen_connections_opened_total",
+            "Connections accepted."
+        );
+        describe_counter!(
+            "ringside_listen_connections_closed_total",
+            "Connections ended, for any reason."
+        );
+        describe_counter!(
+            "ringside_listen_full_total",
+            "Times accepting paused at the connection limit."
+        );
+        describe_counter!(
+            "ringside_listen_cut_total",
+            "Connections cut when the drain's grace expired."
+        );
+        describe_counter!(
+            "ringside_listen_handshakes_failed_total",
+            "TLS handshakes that failed or timed out."
+        );
         Self {
             opened: counter!("ringside_listen_connections_opened_total", "listener" => listener),
             closed: counter!("ringside_listen_connections_closed_total", "listener" => listener),

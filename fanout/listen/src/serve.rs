@@ -84,10 +84,19 @@ pub struct Listener {
 
 /// Opens a port. `name` labels metrics, `key` is the config key named when it cannot be had.
 pub async fn bind(name: &'static str, key: &'static str, address: SocketAddr) -> Result<Listener, Error> {
-    let failed = |source| Error::Bind { name, address, key, source };
+    let failed = |source| Error::Bind {
+        name,
+        address,
+        key,
+        source,
+    };
     let socket = TcpListener::bind(address).await.map_err(failed)?;
     let address = socket.local_addr().map_err(failed)?;
-    Ok(Listener { name, socket, address })
+    Ok(Listener {
+        name,
+        socket,
+        address,
+    })
 }
 
 impl Listener {
@@ -110,7 +119,14 @@ impl Listener {
         let connections = TaskTracker::new();
         let cut = CancellationToken::new();
         let meter = Meter::new(self.name);
-        let shared = Arc::new(Connection { tls: tls.map(TlsAcceptor::from), limits, shutdown, cut, meter, service });
+        let shared = Arc::new(Connection {
+            tls: tls.map(TlsAcceptor::from),
+            limits,
+            shutdown,
+            cut,
+            meter,
+            service,
+        });
         let slots = Arc::new(Semaphore::new(limits.connections));
         while let Some((stream, slot)) = shared.accept(&self.socket, &slots).await {
             let shared = Arc::clone(&shared);
@@ -125,7 +141,11 @@ impl Listener {
         connections.close();
         if timeout(limits.drain, connections.wait()).await.is_err() {
             let left = connections.len() as u64;
-            tracing::warn!(listener = self.name, left, "connections cut after the drain's grace");
+            tracing::warn!(
+                listener = self.name,
+                left,
+                "connections cut after the drain's grace"
+            );
             shared.meter.cut.increment(left);
             shared.cut.cancel();
             connections.wait().await;
@@ -181,7 +201,9 @@ where
             tracing::debug!(%error, "connection lost before it was served");
             return;
         }
-        let Some(tls) = &self.tls else { return self.http(stream).await };
+        let Some(tls) = &self.tls else {
+            return self.http(stream).await;
+        };
         match timeout(self.limits.handshake, tls.accept(stream)).await {
             Ok(Ok(stream)) => self.http(stream).await,
             Ok(Err(_)) | Err(_) => self.meter.handshake_failed.increment(1),
