@@ -44,7 +44,7 @@ pub enum Error {
         behind_ms: u64,
     },
     /// A listener could not be opened.
-    #[error("cannot listen on {addr}")]
+    #[error("rtmp cannot listen on {addr} (config key `ingest.rtmp.listen`)")]
     Listen {
         /// The configured address.
         addr: SocketAddr,

@@ -1,7 +1,7 @@
 //! Ingest: one unbroken stream out of whatever encoders do.
 //!
 //! # Life of a frame
-//! An encoder connects; [`rtmp`](mod@rtmp) runs its session, checks its key ([`Keys`]) and lets it in at the `desk`,
+//! An encoder connects; `rtmp` runs its session, checks its key ([`Keys`]) and lets it in at the `desk`,
 //! where the newest publisher replaces the one before. Its units are given one clock (`retime`), decoded in a
 //! disposable pipeline (`pipeline::decode`) and kept ready, a second at most, by its `contribution`.
 //!

@@ -14,6 +14,8 @@ const SLEW_UNTIL: f64 = 12.0;
 /// Beyond this error (30 ms) it slews faster, and beyond the next (100 ms) it jumps.
 const FAST_FROM: f64 = 1_440.0;
 const JUMP_FROM: f64 = 4_800.0;
+/// Late sound may trail the picture by this (40 ms) rather than be lost.
+const RESUME_WITHIN: f64 = 1_920.0;
 /// Change of speed, inaudible and barely audible.
 const SLOW: f64 = 0.001;
 const FAST: f64 = 0.005;
@@ -129,7 +131,9 @@ impl Reader {
     /// Appends `count` samples from about `target` on, in samples of contribution time; gives how many were
     /// missing and are silence.
     pub(crate) fn read(&mut self, ring: &Ring, target: f64, count: usize, out: &mut Vec<f32>) -> usize {
-        let place = self.place.unwrap_or(Place::at(target));
+        let place = self
+            .place
+            .map_or(Place::at(target), |place| self.resumed(place, target));
         let error = target - place.samples();
         let jump = error.abs() > JUMP_FROM || place.whole < ring.start;
         let mut now = if jump { Place::at(target) } else { place };
@@ -152,6 +156,15 @@ impl Reader {
         self.warm = got == count;
         self.place = Some(now);
         count - got
+    }
+
+    /// After silence there is nothing to stay in line with: sound goes on where it stopped only if that is near.
+    fn resumed(&self, place: Place, target: f64) -> Place {
+        let error = target - place.samples();
+        match self.warm || error.abs() <= RESUME_WITHIN {
+            true => place,
+            false => Place::at(target - error.clamp(0.0, RESUME_WITHIN)),
+        }
     }
 
     fn speed(&mut self, error: f64) -> f64 {
@@ -273,6 +286,17 @@ mod tests {
         assert_eq!(reader.read(&ring, 90_127.0, 1_600, &mut out), 0);
         assert!(steepest(&out) < 0.03, "sound comes back softly");
         assert_eq!(out.len(), (3 * 1_600 + 48_000) * 2);
+    }
+
+    #[test]
+    fn after_a_stall_sound_trails_the_picture_by_40_ms_at_most() {
+        let (mut ring, mut reader, mut out) = (Ring::default(), Reader::default(), Vec::new());
+        write(&mut ring, 0, 10_000);
+        reader.read(&ring, 5_000.0, 9_000, &mut out);
+        write(&mut ring, 10_000, 30_000);
+        assert_eq!(reader.read(&ring, 14_000.0, 1_600, &mut out), 0);
+        let left = 15_600.0 - reader.place.unwrap().samples();
+        assert!((1_900.0..=1_920.0).contains(&left), "{left} samples behind");
     }
 
     proptest! {

@@ -181,11 +181,7 @@ fn message<const N: usize>(values: [Value; N]) -> Bytes {
     output.freeze()
 }
 
-fn bounded(
-    text: Option<&str>,
-    command: &'static str,
-    argument: &'static str,
-) -> Result<String, Error> {
+fn bounded(text: Option<&str>, command: &'static str, argument: &'static str) -> Result<String, Error> {
     match text {
         Some(text) if text.len() <= TEXT_BYTES_MAX => Ok(text.to_owned()),
         Some(_) | None => Err(Error::Argument { command, argument }),
@@ -252,10 +248,7 @@ mod tests {
             let payload = message([
                 Value::string("connect"),
                 Value::Number(1.0),
-                Value::object([
-                    ("app", Value::string(app)),
-                    ("type", Value::string("nonprivate")),
-                ]),
+                Value::object([("app", Value::string(app)), ("type", Value::string("nonprivate"))]),
             ]);
             let verb = Verb::Connect { app: "live".into() };
             assert_eq!(
@@ -271,10 +264,7 @@ mod tests {
     #[test]
     fn a_command_needs_name_and_transaction() {
         assert_eq!(parse(&[]), Err(Error::NoName));
-        assert_eq!(
-            parse(&message([Value::string("publish")])),
-            Err(Error::NoName)
-        );
+        assert_eq!(parse(&message([Value::string("publish")])), Err(Error::NoName));
         assert_eq!(
             parse(&message([Value::Number(1.0), Value::Number(1.0)])),
             Err(Error::NoName)
@@ -290,10 +280,7 @@ mod tests {
             values[..3],
             [Value::string("onStatus"), Value::Number(0.0), Value::Null]
         );
-        assert_eq!(
-            values[3].get("level").and_then(Value::as_str),
-            Some("error")
-        );
+        assert_eq!(values[3].get("level").and_then(Value::as_str), Some("error"));
         assert_eq!(
             values[3].get("code").and_then(Value::as_str),
             Some("NetStream.Publish.Denied")

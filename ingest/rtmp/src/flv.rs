@@ -80,10 +80,7 @@ pub fn video(mut body: Bytes) -> Result<Tag, Error> {
             data: body,
         }),
         2 => Ok(Tag::Empty),
-        packet => Err(Error::Packet {
-            codec: "avc",
-            packet,
-        }),
+        packet => Err(Error::Packet { codec: "avc", packet }),
     }
 }
 
@@ -107,10 +104,7 @@ pub fn audio(mut body: Bytes) -> Result<Tag, Error> {
         0 => Err(Error::AudioConfig),
         1 if body.is_empty() => Ok(Tag::Empty),
         1 => Ok(Tag::Audio(body)),
-        packet => Err(Error::Packet {
-            codec: "aac",
-            packet,
-        }),
+        packet => Err(Error::Packet { codec: "aac", packet }),
     }
 }
 

@@ -123,26 +123,19 @@ mod tests {
         let bytes = client();
         let (last, before) = bytes.split_last().unwrap();
         for byte in before {
-            assert_eq!(
-                handshake.read(&mut [*byte].as_slice(), &mut output),
-                Ok(false)
-            );
+            assert_eq!(handshake.read(&mut [*byte].as_slice(), &mut output), Ok(false));
         }
         let tail = [*last, 42];
         let mut input = tail.as_slice();
         assert_eq!(handshake.read(&mut input, &mut output), Ok(true));
-        assert_eq!(
-            (input, output.len()),
-            ([42].as_slice(), 1 + 2 * PACKET_BYTES)
-        );
+        assert_eq!((input, output.len()), ([42].as_slice(), 1 + 2 * PACKET_BYTES));
     }
 
     #[test]
     fn another_version_is_refused_at_its_first_byte() {
         for version in [0, 6, b'G', 22] {
             let mut output = BytesMut::new();
-            let result =
-                Handshake::new([0; RANDOM_BYTES]).read(&mut [version].as_slice(), &mut output);
+            let result = Handshake::new([0; RANDOM_BYTES]).read(&mut [version].as_slice(), &mut output);
             assert_eq!(result, Err(Error::Version(version)));
             assert!(output.is_empty());
         }

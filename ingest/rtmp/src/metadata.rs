@@ -55,14 +55,10 @@ impl Metadata {
             audio_kbps: number("audiodatarate"),
             audio_sample_rate: number("audiosamplerate"),
             stereo: properties.get("stereo").and_then(Value::as_boolean),
-            encoder: properties
-                .get("encoder")
-                .and_then(Value::as_str)
-                .map(|encoder| {
-                    let (encoder, _) =
-                        encoder.split_at(encoder.floor_char_boundary(ENCODER_BYTES_MAX));
-                    encoder.to_owned()
-                }),
+            encoder: properties.get("encoder").and_then(Value::as_str).map(|encoder| {
+                let (encoder, _) = encoder.split_at(encoder.floor_char_boundary(ENCODER_BYTES_MAX));
+                encoder.to_owned()
+            }),
         }
     }
 }

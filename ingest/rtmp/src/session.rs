@@ -110,10 +110,7 @@ impl Session {
         let State::Asked { stream } = self.state else {
             return;
         };
-        self.send_status(
-            stream,
-            &command::on_status("error", commands::DENIED, reason),
-        );
+        self.send_status(stream, &command::on_status("error", commands::DENIED, reason));
         self.end(now);
     }
 
@@ -185,23 +182,21 @@ impl Session {
                 Some((0, amf0)) => self.command(now, &message, amf0)?,
                 Some(_) | None => self.events.unsupported("AMF3 command".to_owned())?,
             },
-            kind::AUDIO | kind::VIDEO | kind::DATA | kind::DATA_AMF3 | kind::AGGREGATE => {
-                match self.state {
-                    State::Publishing { .. } => self.media(message)?,
-                    State::Unpublished => {}
-                    State::Handshake(_)
-                    | State::Fresh
-                    | State::Connected { .. }
-                    | State::Asked { .. }
-                    | State::Ended => {
-                        self.deny_status(
-                            message.stream,
-                            "NetStream.Failed",
-                            "media before publish was accepted",
-                        )?;
-                    }
+            kind::AUDIO | kind::VIDEO | kind::DATA | kind::DATA_AMF3 | kind::AGGREGATE => match self.state {
+                State::Publishing { .. } => self.media(message)?,
+                State::Unpublished => {}
+                State::Handshake(_)
+                | State::Fresh
+                | State::Connected { .. }
+                | State::Asked { .. }
+                | State::Ended => {
+                    self.deny_status(
+                        message.stream,
+                        "NetStream.Failed",
+                        "media before publish was accepted",
+                    )?;
                 }
-            }
+            },
             other => self.events.unsupported(format!("message type {other}"))?,
         }
         Ok(())

@@ -39,7 +39,7 @@ fn encode(line: &str) -> (Bytes, Vec<(bool, Bytes)>) {
 
 fn video(width: u32, height: u32) -> (Bytes, Vec<(bool, Bytes)>) {
     encode(&format!(
-        "videotestsrc num-buffers=12 ! video/x-raw,format=I420,width={width},height={height},framerate=25/1 \
+        "videotestsrc pattern=white num-buffers=12 ! video/x-raw,format=I420,width={width},height={height},framerate=25/1 \
          ! x264enc tune=zerolatency byte-stream=false ! video/x-h264,stream-format=avc"
     ))
 }
@@ -144,8 +144,18 @@ fn another_resolution_in_mid_stream_is_only_a_cut() {
         .map(|(pts, _)| pts / 1_000_000 - 10_000)
         .collect();
     assert_eq!(times, (0..30).map(|n| n * 40).collect::<Vec<i64>>());
-    let size = (CANVAS.0 * CANVAS.1 * 3 / 2) as usize;
-    assert!(ready.frames.iter().all(|(_, frame)| frame.size() == size));
+    for (n, (_, frame)) in ready.frames.iter().enumerate() {
+        let pixels = frame.map_readable().unwrap();
+        assert_eq!(pixels.size(), (CANVAS.0 * CANVAS.1 * 3 / 2) as usize);
+        let line = 90 * CANVAS.0 as usize;
+        let (edge, middle) = (pixels[line + 10], pixels[line + 160]);
+        // The upright picture has bars at its sides.
+        assert_eq!(
+            (edge > 200, middle > 200),
+            (!(10..20).contains(&n), true),
+            "frame {n}: {edge} {middle}"
+        );
+    }
     assert!(!ready.has_sound);
 }
 

@@ -50,10 +50,17 @@ impl Codec {
 
     pub(crate) fn sample_entry(&self) -> Result<mp4_atom::Codec, Error> {
         match self {
-            Self::H264 { config, width, height } => Ok(avc1(config, *width, *height)?.into()),
-            Self::Aac { config, channels, rate, bit_rate } => {
-                Ok(mp4a(config, *channels, *rate, *bit_rate)?.into())
-            }
+            Self::H264 {
+                config,
+                width,
+                height,
+            } => Ok(avc1(config, *width, *height)?.into()),
+            Self::Aac {
+                config,
+                channels,
+                rate,
+                bit_rate,
+            } => Ok(mp4a(config, *channels, *rate, *bit_rate)?.into()),
         }
     }
 }
@@ -71,7 +78,11 @@ fn avc1(config: &Bytes, width: u16, height: u16) -> Result<Avc1, Error> {
         compressor: String::new().into(),
         depth: 0x18,
     };
-    Ok(Avc1 { visual, avcc, ..Avc1::default() })
+    Ok(Avc1 {
+        visual,
+        avcc,
+        ..Avc1::default()
+    })
 }
 
 fn object_type(config: &[u8]) -> Result<u8, Error> {
@@ -84,7 +95,9 @@ fn object_type(config: &[u8]) -> Result<u8, Error> {
 
 fn mp4a(config: &Bytes, channels: u16, rate: u32, bit_rate: u32) -> Result<Mp4a, Error> {
     let kind = object_type(config)?;
-    let [first, second, ..] = config.as_ref() else { return Err(Error::Config("AAC")) };
+    let [first, second, ..] = config.as_ref() else {
+        return Err(Error::Config("AAC"));
+    };
     let specific = esds::DecoderSpecific {
         profile: kind,
         freq_index: (first & 7) << 1 | second >> 7,
@@ -100,12 +113,21 @@ fn mp4a(config: &Bytes, channels: u16, rate: u32, bit_rate: u32) -> Result<Mp4a,
         avg_bitrate: bit_rate,
         dec_specific: Some(specific),
     };
-    let es_desc = esds::EsDescriptor { es_id: 1, dec_config: decoder, ..Default::default() };
+    let es_desc = esds::EsDescriptor {
+        es_id: 1,
+        dec_config: decoder,
+        ..Default::default()
+    };
     let audio = Audio {
         data_reference_index: 1,
         channel_count: channels,
         sample_size: 16,
         sample_rate: u16::try_from(rate).unwrap_or(0).into(),
     };
-    Ok(Mp4a { audio, esds: mp4_atom::Esds { es_desc }, btrt: None, taic: None })
+    Ok(Mp4a {
+        audio,
+        esds: mp4_atom::Esds { es_desc },
+        btrt: None,
+        taic: None,
+    })
 }

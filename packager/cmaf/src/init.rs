@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use hls::path::{Hash, Object};
 use mp4_atom::{
-    Dinf, Dref, DrefEntry, Encode as _, Ftyp, Hdlr, Mdhd, Mdia, Minf, Moov, Mvex, Mvhd, Smhd, Stbl, Stco, Stsd, Tkhd,
-    Trak, Trex, Url, Vmhd,
+    Dinf, Dref, DrefEntry, Encode as _, Ftyp, Hdlr, Mdhd, Mdia, Minf, Moov, Mvex, Mvhd, Smhd, Stbl, Stco,
+    Stsd, Tkhd, Trak, Trex, Url, Vmhd,
 };
 use sha2::{Digest as _, Sha256};
 
@@ -26,11 +26,19 @@ impl Init {
     pub fn new(codec: &Codec, timescale: u32) -> Result<Self, Error> {
         let mut bytes = Vec::with_capacity(1_024);
         let brands = vec![b"iso6".into(), b"cmfc".into(), b"mp41".into()];
-        Ftyp { major_brand: b"iso6".into(), minor_version: 0, compatible_brands: brands }.encode(&mut bytes)?;
+        Ftyp {
+            major_brand: b"iso6".into(),
+            minor_version: 0,
+            compatible_brands: brands,
+        }
+        .encode(&mut bytes)?;
         moov(codec, timescale)?.encode(&mut bytes)?;
         let digest = Sha256::digest(&bytes);
         let head = digest.first_chunk::<8>().expect("SHA-256 has 32 bytes");
-        Ok(Self { bytes: bytes.into(), hash: Hash(u64::from_be_bytes(*head)) })
+        Ok(Self {
+            bytes: bytes.into(),
+            hash: Hash(u64::from_be_bytes(*head)),
+        })
     }
 
     /// Its URI beside the media playlist.
@@ -47,10 +55,17 @@ fn moov(codec: &Codec, timescale: u32) -> Result<Moov, Error> {
         next_track_id: TRACK_ID + 1,
         ..Mvhd::default()
     };
-    let trex = Trex { track_id: TRACK_ID, default_sample_description_index: 1, ..Trex::default() };
+    let trex = Trex {
+        track_id: TRACK_ID,
+        default_sample_description_index: 1,
+        ..Trex::default()
+    };
     Ok(Moov {
         mvhd,
-        mvex: Some(Mvex { mehd: None, trex: vec![trex] }),
+        mvex: Some(Mvex {
+            mehd: None,
+            trex: vec![trex],
+        }),
         trak: vec![trak(codec, timescale)?],
         ..Moov::default()
     })
@@ -70,9 +85,15 @@ fn trak(codec: &Codec, timescale: u32) -> Result<Trak, Error> {
         height: height.into(),
         ..Tkhd::default()
     };
-    let (handler, name) = if codec.is_video() { (b"vide", "video") } else { (b"soun", "audio") };
+    let (handler, name) = if codec.is_video() {
+        (b"vide", "video")
+    } else {
+        (b"soun", "audio")
+    };
     let stbl = Stbl {
-        stsd: Stsd { codecs: vec![codec.sample_entry()?] },
+        stsd: Stsd {
+            codecs: vec![codec.sample_entry()?],
+        },
         // A fragmented file has an empty sample table, which still needs a chunk offset box.
         stco: Some(Stco::default()),
         ..Stbl::default()
@@ -81,11 +102,26 @@ fn trak(codec: &Codec, timescale: u32) -> Result<Trak, Error> {
         vmhd: codec.is_video().then(Vmhd::default),
         smhd: (!codec.is_video()).then(Smhd::default),
         // An empty location: the media is in this very file.
-        dinf: Dinf { dref: Dref { entries: vec![DrefEntry::Url(Url::default())] } },
+        dinf: Dinf {
+            dref: Dref {
+                entries: vec![DrefEntry::Url(Url::default())],
+            },
+        },
         stbl,
         ..Minf::default()
     };
-    let mdhd = Mdhd { timescale, language: "und".into(), ..Mdhd::default() };
-    let hdlr = Hdlr { handler: handler.into(), name: name.into() };
-    Ok(Trak { tkhd, mdia: Mdia { mdhd, hdlr, minf }, ..Trak::default() })
+    let mdhd = Mdhd {
+        timescale,
+        language: "und".into(),
+        ..Mdhd::default()
+    };
+    let hdlr = Hdlr {
+        handler: handler.into(),
+        name: name.into(),
+    };
+    Ok(Trak {
+        tkhd,
+        mdia: Mdia { mdhd, hdlr, minf },
+        ..Trak::default()
+    })
 }

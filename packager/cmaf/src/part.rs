@@ -60,12 +60,26 @@ fn fragment(sequence: u32, decode_time: u64, samples: &[Sample]) -> Result<Moof,
         })
     };
     let entries = samples.iter().map(entry).collect::<Result<Vec<_>, _>>()?;
-    let tfhd = Tfhd { track_id: TRACK_ID, default_base_is_moof: true, ..Tfhd::default() };
+    let tfhd = Tfhd {
+        track_id: TRACK_ID,
+        default_base_is_moof: true,
+        ..Tfhd::default()
+    };
     let traf = Traf {
         tfhd,
-        tfdt: Some(Tfdt { base_media_decode_time: decode_time }),
-        trun: vec![Trun { data_offset: Some(0), samples: entries.into() }],
+        tfdt: Some(Tfdt {
+            base_media_decode_time: decode_time,
+        }),
+        trun: vec![Trun {
+            data_offset: Some(0),
+            samples: entries.into(),
+        }],
         ..Traf::default()
     };
-    Ok(Moof { mfhd: Mfhd { sequence_number: sequence }, traf: vec![traf] })
+    Ok(Moof {
+        mfhd: Mfhd {
+            sequence_number: sequence,
+        },
+        traf: vec![traf],
+    })
 }

@@ -19,7 +19,9 @@ pub struct Part {
 impl Part {
     /// Decode time just after its last sample, ticks.
     pub fn end(&self) -> u64 {
-        self.samples.iter().fold(self.decode_time, |time, sample| time + u64::from(sample.duration))
+        self.samples
+            .iter()
+            .fold(self.decode_time, |time, sample| time + u64::from(sample.duration))
     }
 }
 
@@ -52,14 +54,23 @@ pub fn parts(mut bytes: &[u8]) -> Result<Vec<Part>, Error> {
 }
 
 fn samples(moof: &Moof, body_at: usize, body: &[u8]) -> Result<Part, Error> {
-    let [traf] = moof.traf.as_slice() else { return Err(Error::Missing("single traf")) };
-    let decode_time = traf.tfdt.as_ref().ok_or(Error::Missing("tfdt"))?.base_media_decode_time;
+    let [traf] = moof.traf.as_slice() else {
+        return Err(Error::Missing("single traf"));
+    };
+    let decode_time = traf
+        .tfdt
+        .as_ref()
+        .ok_or(Error::Missing("tfdt"))?
+        .base_media_decode_time;
     let mut samples = Vec::new();
     for run in &traf.trun {
         let offset = usize::try_from(run.data_offset.unwrap_or(0)).map_err(|_| Error::TooLarge)?;
         let mut at = offset.checked_sub(body_at).ok_or(Error::Missing("sample data"))?;
         for entry in run.samples.iter() {
-            let size = entry.size.or(traf.tfhd.default_sample_size).ok_or(Error::Missing("sample size"))?;
+            let size = entry
+                .size
+                .or(traf.tfhd.default_sample_size)
+                .ok_or(Error::Missing("sample size"))?;
             let end = at.saturating_add(size as usize);
             let data = body.get(at..end).ok_or(Error::Missing("sample data"))?;
             let flags = entry.flags.or(traf.tfhd.default_sample_flags).unwrap_or(0);
@@ -72,7 +83,11 @@ fn samples(moof: &Moof, body_at: usize, body: &[u8]) -> Result<Part, Error> {
             at = end;
         }
     }
-    Ok(Part { sequence: moof.mfhd.sequence_number, decode_time, samples })
+    Ok(Part {
+        sequence: moof.mfhd.sequence_number,
+        decode_time,
+        samples,
+    })
 }
 
 /// ISO/IEC 14496-12 §8.8.3.1: sample_is_non_sync_sample.
@@ -85,9 +100,20 @@ pub fn init(mut bytes: &[u8]) -> Result<(u32, FourCC), Error> {
         if header.kind == Moov::KIND {
             let moov = Moov::decode_atom(&header, &mut bytes)?;
             let trak = moov.trak.first().ok_or(Error::Missing("trak"))?;
-            let entry = trak.mdia.minf.stbl.stsd.codecs.first().ok_or(Error::Missing("sample entry"))?;
+            let entry = trak
+                .mdia
+                .minf
+                .stbl
+                .stsd
+                .codecs
+                .first()
+                .ok_or(Error::Missing("sample entry"))?;
             let avc = matches!(entry, mp4_atom::Codec::Avc1(_));
-            let kind = if avc { mp4_atom::Avc1::KIND } else { mp4_atom::Mp4a::KIND };
+            let kind = if avc {
+                mp4_atom::Avc1::KIND
+            } else {
+                mp4_atom::Mp4a::KIND
+            };
             return Ok((trak.mdia.mdhd.timescale, kind));
         }
         bytes = bytes.get(length..).ok_or(Error::Missing("end of box"))?;
@@ -109,8 +135,15 @@ mod tests {
 
     #[test]
     fn init_segments_are_named_by_their_bytes() {
-        let video = Codec::H264 { config: Bytes::from_static(AVCC), width: 64, height: 64 };
-        let (one, two) = (Init::new(&video, 30_000).unwrap(), Init::new(&video, 30_000).unwrap());
+        let video = Codec::H264 {
+            config: Bytes::from_static(AVCC),
+            width: 64,
+            height: 64,
+        };
+        let (one, two) = (
+            Init::new(&video, 30_000).unwrap(),
+            Init::new(&video, 30_000).unwrap(),
+        );
         assert_eq!(one, two);
         assert_ne!(one.hash, Init::new(&video, 60_000).unwrap().hash);
         assert_eq!(init(&one.bytes).unwrap(), (30_000, b"avc1".into()));
@@ -121,21 +154,38 @@ mod tests {
             rate: 48_000,
             bit_rate: 128_000,
         };
-        assert_eq!(init(&Init::new(&audio, 48_000).unwrap().bytes).unwrap(), (48_000, b"mp4a".into()));
+        assert_eq!(
+            init(&Init::new(&audio, 48_000).unwrap().bytes).unwrap(),
+            (48_000, b"mp4a".into())
+        );
         assert_eq!(audio.name().unwrap(), "mp4a.40.2");
     }
 
     #[test]
     fn broken_configurations_are_refused_by_name() {
-        let video = Codec::H264 { config: Bytes::from_static(&[1, 2]), width: 64, height: 64 };
+        let video = Codec::H264 {
+            config: Bytes::from_static(&[1, 2]),
+            width: 64,
+            height: 64,
+        };
         assert!(matches!(Init::new(&video, 30_000), Err(Error::Config("H.264"))));
-        let audio = Codec::Aac { config: Bytes::new(), channels: 2, rate: 48_000, bit_rate: 0 };
+        let audio = Codec::Aac {
+            config: Bytes::new(),
+            channels: 2,
+            rate: 48_000,
+            bit_rate: 0,
+        };
         assert!(matches!(Init::new(&audio, 48_000), Err(Error::Config("AAC"))));
         assert!(matches!(part(1, 0, &[]), Err(Error::Empty)));
     }
 
     fn any_samples() -> impl Strategy<Value = Vec<Sample>> {
-        let sample = (1u32..100_000, any::<bool>(), -9_000i32..9_000, prop::collection::vec(any::<u8>(), 0..50));
+        let sample = (
+            1u32..100_000,
+            any::<bool>(),
+            -9_000i32..9_000,
+            prop::collection::vec(any::<u8>(), 0..50),
+        );
         let sample = sample.prop_map(|(duration, key, composition, data)| Sample {
             duration,
             key,

@@ -29,6 +29,11 @@ mod tests {
         assert!(verify(b"secret", &[1; 32], &main, &good));
         assert!(!verify(b"other", &[1; 32], &main, &good));
         assert!(!verify(b"secret", &[2; 32], &main, &good));
-        assert!(!verify(b"secret", &[1; 32], &StreamId::new("side").unwrap(), &good));
+        assert!(!verify(
+            b"secret",
+            &[1; 32],
+            &StreamId::new("side").unwrap(),
+            &good
+        ));
     }
 }

@@ -111,7 +111,11 @@ fn put_hello(hello: &Hello, out: &mut BytesMut) {
         out.put_u64(track.average_bps);
         out.put_u64(track.peak_bps);
         match &track.codec {
-            Codec::H264 { config, width, height } => {
+            Codec::H264 {
+                config,
+                width,
+                height,
+            } => {
                 out.put_u8(H264);
                 put_bytes(config, out);
                 out.put_u32(*width);
@@ -139,9 +143,14 @@ impl Decoder {
     }
 
     /// The next whole message, if its bytes are here. After an error the connection is to be closed.
-    #[expect(clippy::should_implement_trait, reason = "it fails, and an end of bytes is not an end of messages")]
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "it fails, and an end of bytes is not an end of messages"
+    )]
     pub fn next(&mut self) -> Result<Option<Message>, Error> {
-        let Some(length) = self.held.first_chunk::<4>() else { return Ok(None) };
+        let Some(length) = self.held.first_chunk::<4>() else {
+            return Ok(None);
+        };
         let length = u32::from_be_bytes(*length) as usize;
         if length > MESSAGE_BYTES_MAX {
             return Err(Error::TooLong(length));
@@ -153,7 +162,11 @@ impl Decoder {
         let mut body = self.held.split_to(length).freeze();
         let kind = body.try_get_u8().map_err(|_| Error::Malformed(0))?;
         let message = read(kind, &mut body)?.ok_or(Error::Malformed(kind))?;
-        if body.is_empty() { Ok(Some(message)) } else { Err(Error::Malformed(kind)) }
+        if body.is_empty() {
+            Ok(Some(message))
+        } else {
+            Err(Error::Malformed(kind))
+        }
     }
 }
 
@@ -215,7 +228,10 @@ fn get_hello(body: &mut Bytes) -> Option<Hello> {
         epoch: Epoch(body.try_get_u64().ok()?),
         discontinuity: body.try_get_u64().ok()?,
         mac: get_array(body)?,
-        shape: Shape { grid: get_grid(body)?, tracks: get_tracks(body)? },
+        shape: Shape {
+            grid: get_grid(body)?,
+            tracks: get_tracks(body)?,
+        },
     })
 }
 
@@ -242,10 +258,18 @@ fn get_track(body: &mut Bytes) -> Option<Track> {
             width: body.try_get_u32().ok()?,
             height: body.try_get_u32().ok()?,
         },
-        AAC => Codec::Aac { config: get_bytes(body)?, channels: body.try_get_u32().ok()? },
+        AAC => Codec::Aac {
+            config: get_bytes(body)?,
+            channels: body.try_get_u32().ok()?,
+        },
         _ => return None,
     };
-    Some(Track { id, codec, average_bps, peak_bps })
+    Some(Track {
+        id,
+        codec,
+        average_bps,
+        peak_bps,
+    })
 }
 
 #[cfg(test)]
@@ -256,8 +280,15 @@ mod tests {
 
     fn hello() -> Message {
         let grid = Grid::of(Profile::Low, FrameRate::new(30_000, 1_001).unwrap(), 48_000).unwrap();
-        let video = Codec::H264 { config: Bytes::from_static(&[1, 2, 3]), width: 640, height: 360 };
-        let audio = Codec::Aac { config: Bytes::from_static(&[0x11, 0x90]), channels: 2 };
+        let video = Codec::H264 {
+            config: Bytes::from_static(&[1, 2, 3]),
+            width: 640,
+            height: 360,
+        };
+        let audio = Codec::Aac {
+            config: Bytes::from_static(&[0x11, 0x90]),
+            channels: 2,
+        };
         let track = |id: &str, codec| Track {
             id: TrackId::new(id).unwrap(),
             codec,
@@ -269,24 +300,36 @@ mod tests {
             stream: StreamId::new("main").unwrap(),
             epoch: Epoch(7),
             discontinuity: 3,
-            shape: Shape { grid, tracks: vec![track("360p", video), track("audio", audio)] },
+            shape: Shape {
+                grid,
+                tracks: vec![track("360p", video), track("audio", audio)],
+            },
             mac: [9; 32],
         }))
     }
 
     fn messages() -> impl Strategy<Value = Message> {
-        let unit = (any::<u16>(), any::<u64>(), any::<bool>(), prop::collection::vec(any::<u8>(), 0..64));
+        let unit = (
+            any::<u16>(),
+            any::<u64>(),
+            any::<bool>(),
+            prop::collection::vec(any::<u8>(), 0..64),
+        );
         prop_oneof![
             Just(hello()),
             Just(Message::End),
             any::<[u8; 32]>().prop_map(Message::Challenge),
             any::<u64>().prop_map(|n| Message::Resume(Cell(n))),
             ".{0,20}".prop_map(Message::Refuse),
-            (any::<u16>(), any::<u64>())
-                .prop_map(|(track, n)| Message::Watermark { track, cell: Cell(n) }),
+            (any::<u16>(), any::<u64>()).prop_map(|(track, n)| Message::Watermark { track, cell: Cell(n) }),
             (any::<u16>(), any::<u64>()).prop_map(|(track, n)| Message::Gap { track, cell: Cell(n) }),
             unit.prop_map(|(track, time, key, data)| {
-                Message::Unit(Unit { track, time, key, data: data.into() })
+                Message::Unit(Unit {
+                    track,
+                    time,
+                    key,
+                    data: data.into(),
+                })
             }),
         ]
     }

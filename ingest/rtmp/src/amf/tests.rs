@@ -70,10 +70,7 @@ fn nesting_has_a_bottom() {
         decode(&[nested(DEPTH_MAX + 1), vec![5], ends(DEPTH_MAX + 1)].concat()),
         Err(Error::TooDeep)
     );
-    assert_eq!(
-        decode(&[10, 0, 0, 0, 1].repeat(10_000)),
-        Err(Error::TooDeep)
-    );
+    assert_eq!(decode(&[10, 0, 0, 0, 1].repeat(10_000)), Err(Error::TooDeep));
 }
 
 #[test]

@@ -173,20 +173,12 @@ impl Reader {
         } else if header.format != 3 {
             return Err(Error::InsideMessage(id));
         }
-        self.chunk = Some((
-            id,
-            self.chunk_size.min(stream.length - stream.payload.len()),
-        ));
+        self.chunk = Some((id, self.chunk_size.min(stream.length - stream.payload.len())));
         Ok(None)
     }
 
     /// Appends to the chunk being read.
-    fn body(
-        &mut self,
-        id: u32,
-        missing: usize,
-        input: &mut &[u8],
-    ) -> Result<Option<Message>, Error> {
+    fn body(&mut self, id: u32, missing: usize, input: &mut &[u8]) -> Result<Option<Message>, Error> {
         let stream = self
             .streams
             .get_mut(&id)

@@ -31,10 +31,7 @@ impl Writer {
         let timestamp = message.timestamp_ms;
         let extended = timestamp >= EXTENDED;
         let length_max = EXTENDED as usize;
-        let payload = message
-            .payload
-            .get(..length_max)
-            .unwrap_or(&message.payload);
+        let payload = message.payload.get(..length_max).unwrap_or(&message.payload);
         output.put_u8(id & 0x3F);
         output.put_uint(timestamp.min(EXTENDED).into(), 3);
         output.put_uint(payload.len() as u64, 3);

@@ -2,9 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-const AVCC: &[u8] = &[
-    1, 0x64, 0, 0x1F, 0xFF, 0xE1, 0, 2, 0x67, 0x64, 1, 0, 1, 0x68,
-];
+const AVCC: &[u8] = &[1, 0x64, 0, 0x1F, 0xFF, 0xE1, 0, 2, 0x67, 0x64, 1, 0, 1, 0x68];
 
 fn tag(header: &[u8], body: &[u8]) -> Bytes {
     [header, body].concat().into()
@@ -81,12 +79,7 @@ fn aac() {
 
 #[test]
 fn nothing_to_decode() {
-    for body in [
-        &[][..],
-        &[0x17, 2, 0, 0, 0],
-        &[0x57, 0],
-        &[0x27, 1, 0, 0, 0],
-    ] {
+    for body in [&[][..], &[0x17, 2, 0, 0, 0], &[0x57, 0], &[0x27, 1, 0, 0, 0]] {
         assert_eq!(video(Bytes::from_static(body)), Ok(Tag::Empty));
     }
     for body in [&[][..], &[0xAF, 1]] {
@@ -106,10 +99,7 @@ fn other_codecs_are_named() {
         video_name(b"\x96\x01avc1"),
         ignored("enhanced video avc1 multitrack")
     );
-    assert_eq!(
-        video_name(b"\x97"),
-        ignored("enhanced video with modifiers")
-    );
+    assert_eq!(video_name(b"\x97"), ignored("enhanced video with modifiers"));
     assert_eq!(video_name(b"\x90h\n"), ignored("enhanced video"));
     assert_eq!(video_name(b"\x90h\nc1"), ignored("enhanced video h?c1"));
     assert_eq!(audio_name(b"\x2F"), ignored("audio MP3"));
@@ -131,11 +121,7 @@ fn an_aggregate_counts_time_from_its_first_tag() {
         ]
         .concat()
     };
-    let bytes = [
-        one(9, [0xFF, 0xFF, 0xFF, 0], b"v"),
-        one(8, [0, 0, 20, 1], b"aa"),
-    ]
-    .concat();
+    let bytes = [one(9, [0xFF, 0xFF, 0xFF, 0], b"v"), one(8, [0, 0, 20, 1], b"aa")].concat();
     let got: Vec<_> = parts(bytes.clone().into()).map(Result::unwrap).collect();
     let expected = [
         Part {

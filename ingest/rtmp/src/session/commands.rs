@@ -14,12 +14,7 @@ const NET_STREAMS_MAX: u32 = 8;
 pub(super) const DENIED: &str = "NetStream.Publish.Denied";
 
 impl Session {
-    pub(super) fn command(
-        &mut self,
-        now: Instant,
-        message: &Message,
-        payload: &[u8],
-    ) -> Result<(), Error> {
+    pub(super) fn command(&mut self, now: Instant, message: &Message, payload: &[u8]) -> Result<(), Error> {
         let Command { transaction, verb } = match command::parse(payload) {
             Err(
                 error @ command::Error::Argument {
@@ -54,22 +49,14 @@ impl Session {
 
     fn connect(&mut self, transaction: f64, app: String) -> Result<(), Error> {
         if !matches!(self.state, State::Fresh) {
-            return self.deny_call(
-                transaction,
-                "NetConnection.Connect.Rejected",
-                "connected before",
-            );
+            return self.deny_call(transaction, "NetConnection.Connect.Rejected", "connected before");
         }
-        self.state = State::Connected {
-            app,
-            net_streams: 0,
-        };
+        self.state = State::Connected { app, net_streams: 0 };
         self.send_control(kind::WINDOW_ACK_SIZE, &WINDOW_BYTES.to_be_bytes());
         // rtmp §5.4.5: limit type 2, dynamic.
         let [b0, b1, b2, b3] = WINDOW_BYTES.to_be_bytes();
         self.send_control(kind::SET_PEER_BANDWIDTH, &[b0, b1, b2, b3, 2]);
-        self.writer
-            .set_chunk_size(OUTPUT_CHUNK_BYTES, &mut self.output);
+        self.writer.set_chunk_size(OUTPUT_CHUNK_BYTES, &mut self.output);
         self.send_command(&command::connected(transaction));
         Ok(())
     }
@@ -143,12 +130,7 @@ impl Session {
         Err(Error::Refused(what))
     }
 
-    pub(super) fn deny_status(
-        &mut self,
-        stream: u32,
-        code: &str,
-        what: &'static str,
-    ) -> Result<(), Error> {
+    pub(super) fn deny_status(&mut self, stream: u32, code: &str, what: &'static str) -> Result<(), Error> {
         self.send_status(stream, &command::on_status("error", code, what));
         Err(Error::Refused(what))
     }

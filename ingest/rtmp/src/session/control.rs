@@ -68,9 +68,7 @@ impl Session {
             // rtmp §5.4.1: the top bit is zero, so a size with it is out of range as well.
             kind::SET_CHUNK_SIZE => self.reader.set_chunk_size(field?)?,
             kind::ABORT => self.reader.abort(field?),
-            kind::WINDOW_ACK_SIZE => {
-                self.acknowledgements.window = Some(field?).filter(|window| *window > 0)
-            }
+            kind::WINDOW_ACK_SIZE => self.acknowledgements.window = Some(field?).filter(|window| *window > 0),
             kind::USER_CONTROL => self.user_control(&message.payload),
             // An acknowledgement or a bandwidth: what we write is far below any window.
             _ => {}
@@ -105,11 +103,8 @@ impl Session {
     }
 
     pub(super) fn send_command(&mut self, payload: &[u8]) {
-        self.writer.write(
-            COMMAND_CHUNKS,
-            &control(kind::COMMAND, payload),
-            &mut self.output,
-        );
+        self.writer
+            .write(COMMAND_CHUNKS, &control(kind::COMMAND, payload), &mut self.output);
     }
 
     /// rtmp §7.2: a call with transaction 0 wants no answer.

@@ -73,10 +73,7 @@ impl Event {
             | Self::Video { data, .. }
             | Self::AudioConfig { asc: data, .. }
             | Self::Audio { data, .. } => data.len(),
-            Self::Publish { .. }
-            | Self::Metadata(_)
-            | Self::Unsupported { .. }
-            | Self::Unpublish => 0,
+            Self::Publish { .. } | Self::Metadata(_) | Self::Unsupported { .. } | Self::Unpublish => 0,
         }
     }
 }

@@ -19,11 +19,7 @@ impl Session {
             kind::AGGREGATE => {
                 for part in flv::parts(payload) {
                     let part = part?;
-                    self.tag(
-                        part.kind,
-                        timestamp_ms.wrapping_add(part.offset_ms),
-                        part.body,
-                    )?;
+                    self.tag(part.kind, timestamp_ms.wrapping_add(part.offset_ms), part.body)?;
                 }
                 Ok(())
             }

@@ -35,10 +35,7 @@ fn run(
     (session, events, output, result)
 }
 
-fn run_whole(
-    publisher: &Publisher,
-    sizes: impl Iterator<Item = usize>,
-) -> (Session, Vec<Event>, Vec<u8>) {
+fn run_whole(publisher: &Publisher, sizes: impl Iterator<Item = usize>) -> (Session, Vec<Event>, Vec<u8>) {
     let (before, after) = publisher.halves();
     let (session, events, output, result) = run([&before, &after], sizes);
     assert_eq!(result, Ok(()));
@@ -47,9 +44,7 @@ fn run_whole(
 
 fn published(now: Instant) -> Session {
     let mut session = Session::new(now, [9; RANDOM_BYTES], Limits::default());
-    session
-        .handle(now, &Publisher::obs().up_to_publish())
-        .unwrap();
+    session.handle(now, &Publisher::obs().up_to_publish()).unwrap();
     session
 }
 
@@ -77,10 +72,7 @@ fn a_whole_publish_gives_its_events() {
     );
     assert_eq!(events[2..], publisher::media_events());
     assert!(session.is_closed());
-    let answers: Vec<_> = onwards(&output)
-        .into_iter()
-        .map(|m| (m.kind, m.stream))
-        .collect();
+    let answers: Vec<_> = onwards(&output).into_iter().map(|m| (m.kind, m.stream)).collect();
     assert_eq!(
         answers[..4],
         [(5, 0), (6, 0), (1, 0), (20, 0)],
@@ -251,10 +243,7 @@ fn each_state_has_its_deadline() {
     let expired = |mut session: Session, after: Duration, waiting: Waiting| {
         assert_eq!(session.deadline(), Some(now + after), "{waiting}");
         assert_eq!(session.handle_timeout(now + after - SECOND / 1000), Ok(()));
-        assert_eq!(
-            session.handle_timeout(now + after),
-            Err(Error::Timeout(waiting))
-        );
+        assert_eq!(session.handle_timeout(now + after), Err(Error::Timeout(waiting)));
         assert!(session.is_closed());
         assert_eq!(session.deadline(), None);
     };
@@ -267,9 +256,7 @@ fn each_state_has_its_deadline() {
     expired(half_open, 5 * SECOND, Waiting::Handshake);
 
     let mut chatting = new();
-    chatting
-        .handle(now + SECOND, &publisher::handshake())
-        .unwrap();
+    chatting.handle(now + SECOND, &publisher::handshake()).unwrap();
     for at in 2..9 {
         chatting
             .handle(now + at * SECOND, &Publisher::obs().ping())
@@ -308,9 +295,7 @@ fn pings_are_answered_and_windows_acknowledged() {
     assert_eq!(acknowledgement[7], kind::ACKNOWLEDGEMENT);
     assert_eq!(
         acknowledgement[12..],
-        u32::try_from(received + window.len())
-            .unwrap()
-            .to_be_bytes()
+        u32::try_from(received + window.len()).unwrap().to_be_bytes()
     );
     session.handle(now, &Publisher::obs().ping()).unwrap();
     assert_eq!(
@@ -328,9 +313,7 @@ fn unsupported_codecs_are_named_once() {
         session
             .handle(now, &Publisher::obs().video(b"\x90hvc1...."))
             .unwrap();
-        session
-            .handle(now, &Publisher::obs().video(b"\x12...."))
-            .unwrap();
+        session.handle(now, &Publisher::obs().video(b"\x12....")).unwrap();
     }
     let named: Vec<_> = std::iter::from_fn(|| session.poll_event()).collect();
     let event = |what: &str| Event::Unsupported {
@@ -343,9 +326,7 @@ fn unsupported_codecs_are_named_once() {
 fn deleting_the_stream_without_announcing_it_ends_the_publish_too() {
     let now = base();
     let mut session = accepted(now);
-    session
-        .handle(now, &Publisher::obs().delete_stream())
-        .unwrap();
+    session.handle(now, &Publisher::obs().delete_stream()).unwrap();
     assert_eq!(session.poll_event(), Some(Event::Unpublish));
     assert!(session.poll_output().is_some());
     assert!(session.is_closed());
@@ -360,9 +341,7 @@ fn after_the_end_was_announced_delete_stream_is_awaited() {
     session.handle(now, &Publisher::obs().frame()).unwrap();
     session.poll_output();
     assert!(!session.is_closed());
-    session
-        .handle(now, &Publisher::obs().delete_stream())
-        .unwrap();
+    session.handle(now, &Publisher::obs().delete_stream()).unwrap();
     assert_eq!(session.poll_event(), None);
     session.poll_output();
     assert!(session.is_closed());
@@ -416,9 +395,7 @@ fn acknowledgements_nobody_takes_fill_the_output() {
         ..Limits::default()
     };
     let mut session = Session::new(base(), [9; RANDOM_BYTES], limits);
-    session
-        .handle(base(), &Publisher::obs().up_to_publish())
-        .unwrap();
+    session.handle(base(), &Publisher::obs().up_to_publish()).unwrap();
     session.accept(base());
     session.handle(base(), &Publisher::obs().window(1)).unwrap();
     let frame = Publisher::obs().frame();

@@ -34,10 +34,7 @@ fn types_1_2_3_take_the_rest_from_the_header_before() {
         .iter()
         .map(|m| (m.timestamp_ms, m.kind, m.stream, m.payload.len()))
         .collect();
-    assert_eq!(
-        seen,
-        [(10, 9, 1, 1), (15, 8, 1, 2), (22, 8, 1, 2), (29, 8, 1, 2)]
-    );
+    assert_eq!(seen, [(10, 9, 1, 1), (15, 8, 1, 2), (22, 8, 1, 2), (29, 8, 1, 2)]);
 }
 
 #[test]
@@ -55,10 +52,7 @@ fn extended_timestamps_are_repeated_in_type_3_chunks() {
         Writer::default().write(6, &sent, &mut output);
         let extended = if timestamp >= 0x00FF_FFFF { 4 * 3 } else { 0 };
         assert_eq!(output.len(), 12 + 300 + 2 + extended);
-        assert_eq!(
-            read_all(&mut Reader::new(LIMIT, 64), &output).unwrap(),
-            [sent]
-        );
+        assert_eq!(read_all(&mut Reader::new(LIMIT, 64), &output).unwrap(), [sent]);
     }
 }
 
@@ -176,10 +170,7 @@ fn chunk_streams_are_counted() {
     for id in 0..64 {
         read_all(&mut reader, &[&[0, id], &begin(0)[1..]].concat()).unwrap();
     }
-    assert_eq!(
-        read_all(&mut reader, &begin(3)),
-        Err(Error::TooManyStreams(64))
-    );
+    assert_eq!(read_all(&mut reader, &begin(3)), Err(Error::TooManyStreams(64)));
 }
 
 proptest! {

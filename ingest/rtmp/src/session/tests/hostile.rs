@@ -88,9 +88,7 @@ fn events_nobody_polls_fill_their_queue() {
         .handle(base(), &Publisher::obs().up_to_publish())
         .unwrap();
     by_count.accept(base());
-    let frames = Publisher::obs()
-        .video(&[0x27, 1, 0, 0, 0, 1])
-        .repeat(EVENTS_MAX);
+    let frames = Publisher::obs().video(&[0x27, 1, 0, 0, 0, 1]).repeat(EVENTS_MAX);
     assert_eq!(by_count.handle(base(), &frames), Err(Error::EventsFull));
 }
 
@@ -106,9 +104,7 @@ fn names_of_codecs_are_bounded() {
             )
             .unwrap();
         let body = [&[0x90][..], format!("x{code:03}").as_bytes()].concat();
-        session
-            .handle(base(), &Publisher::obs().video(&body))
-            .unwrap();
+        session.handle(base(), &Publisher::obs().video(&body)).unwrap();
     }
     assert_eq!(std::iter::from_fn(|| session.poll_event()).count(), 16);
 }
@@ -146,15 +142,10 @@ fn garbage() -> impl Strategy<Value = Vec<u8>> {
     )
         .prop_map(|(id, kind, body)| {
             let length = u8::try_from(body.len()).unwrap();
-            [
-                &[id, 0, 0, 0, 0, 0, length, kind, 1, 0, 0, 0],
-                body.as_slice(),
-            ]
-            .concat()
+            [&[id, 0, 0, 0, 0, 0, length, kind, 1, 0, 0, 0], body.as_slice()].concat()
         });
     let noise = prop::collection::vec(any::<u8>(), 0..200);
-    prop::collection::vec(prop_oneof![4 => message, 1 => noise], 0..30)
-        .prop_map(|pieces| pieces.concat())
+    prop::collection::vec(prop_oneof![4 => message, 1 => noise], 0..30).prop_map(|pieces| pieces.concat())
 }
 
 proptest! {

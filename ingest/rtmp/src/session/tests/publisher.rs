@@ -2,9 +2,7 @@
 
 use super::*;
 
-pub(super) const AVCC: &[u8] = &[
-    1, 0x64, 0, 0x1F, 0xFF, 0xE1, 0, 2, 0x67, 0x64, 1, 0, 1, 0x68,
-];
+pub(super) const AVCC: &[u8] = &[1, 0x64, 0, 0x1F, 0xFF, 0xE1, 0, 2, 0x67, 0x64, 1, 0, 1, 0x68];
 const FRAME_BYTES: usize = 9000;
 
 /// Instants are counted from here.
@@ -113,11 +111,7 @@ impl Publisher {
     pub(super) fn create_stream(&self) -> Vec<u8> {
         self.call(
             0,
-            &[
-                Value::string("createStream"),
-                Value::Number(4.0),
-                Value::Null,
-            ],
+            &[Value::string("createStream"), Value::Number(4.0), Value::Null],
         )
     }
 
@@ -174,10 +168,7 @@ impl Publisher {
     fn metadata(&self) -> Vec<u8> {
         let properties = Value::EcmaArray(vec![
             ("width".into(), Value::Number(640.0)),
-            (
-                "encoder".into(),
-                Value::string("obs-output module (libobs)"),
-            ),
+            ("encoder".into(), Value::string("obs-output module (libobs)")),
         ]);
         let mut payload = BytesMut::new();
         amf::encode(
