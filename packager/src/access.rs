@@ -34,7 +34,11 @@ impl Ledger {
     /// Notes that `child` is given `key`; false when it had it before.
     pub fn first(&mut self, child: &str, key: Key) -> bool {
         let known = self.children.contains_key(child);
-        let name = if known || self.children.len() < CHILDREN_MAX { child } else { "others" };
+        let name = if known || self.children.len() < CHILDREN_MAX {
+            child
+        } else {
+            "others"
+        };
         let seen = self.children.entry(name.to_owned()).or_default();
         if !seen.keys.insert(key.clone()) {
             return false;
@@ -53,7 +57,10 @@ mod tests {
     use super::*;
 
     fn key(cell: u64) -> Key {
-        (Resource::parse("/live/main/360p/media.m3u8").unwrap(), Some(Cell(cell)))
+        (
+            Resource::parse("/live/main/360p/media.m3u8").unwrap(),
+            Some(Cell(cell)),
+        )
     }
 
     #[test]

@@ -45,7 +45,15 @@ pub(crate) struct Assembler {
 
 impl Assembler {
     pub(crate) fn new(grid: Grid, video: bool, first: Cell) -> Self {
-        Self { grid, video, cell: first, first: 0, samples: Vec::new(), bytes: 0, spoilt: false }
+        Self {
+            grid,
+            video,
+            cell: first,
+            first: 0,
+            samples: Vec::new(),
+            bytes: 0,
+            spoilt: false,
+        }
     }
 
     /// Takes one unit, in the order of time.
@@ -65,9 +73,18 @@ impl Assembler {
             self.spoilt = true;
             return Taken::OutOfPlace;
         }
-        let duration = if self.video { self.grid.frame_ticks() } else { AUDIO_FRAME_SAMPLES };
+        let duration = if self.video {
+            self.grid.frame_ticks()
+        } else {
+            AUDIO_FRAME_SAMPLES
+        };
         let key = unit.key || !self.video;
-        self.samples.push(Sample { duration, key, composition: 0, data: unit.data });
+        self.samples.push(Sample {
+            duration,
+            key,
+            composition: 0,
+            data: unit.data,
+        });
         Taken::Held
     }
 
@@ -84,7 +101,11 @@ impl Assembler {
         if cell < self.cell {
             return Vec::new();
         }
-        let mut finished = if cell.0 > self.cell.0 { self.watermark(Cell(cell.0 - 1)) } else { Vec::new() };
+        let mut finished = if cell.0 > self.cell.0 {
+            self.watermark(Cell(cell.0 - 1))
+        } else {
+            Vec::new()
+        };
         if self.cell == cell {
             self.spoilt = true;
             finished.push(self.close());
@@ -92,12 +113,12 @@ impl Assembler {
         finished
     }
 
-    /// Forgets the open cell's units, which will be sent again, and names that cell.
-    pub(crate) fn reopen(&mut self) -> Cell {
+    /// Forgets the open cell's units, and goes on with `cell`.
+    pub(crate) fn reopen(&mut self, cell: Cell) {
         self.samples.clear();
         self.bytes = 0;
         self.spoilt = false;
-        self.cell
+        self.cell = cell;
     }
 
     fn close(&mut self) -> Finished {
@@ -109,13 +130,20 @@ impl Assembler {
         let bytes = if whole { self.part(cell, &samples) } else { None };
         let share = match bytes {
             None => Share::Gap,
-            Some(_) => Share::Media { duration: self.duration(samples.len()), independent: independent(&samples) },
+            Some(_) => Share::Media {
+                duration: self.duration(samples.len()),
+                independent: independent(&samples),
+            },
         };
         Finished { cell, share, bytes }
     }
 
     fn part(&self, cell: Cell, samples: &[Sample]) -> Option<Bytes> {
-        let ticks = if self.video { u64::from(self.grid.frame_ticks()) } else { 1 };
+        let ticks = if self.video {
+            u64::from(self.grid.frame_ticks())
+        } else {
+            1
+        };
         #[expect(clippy::cast_possible_truncation, reason = "a fragment's number may wrap")]
         let sequence = cell.0 as u32;
         cmaf::part(sequence, self.first.saturating_mul(ticks), samples).ok()
@@ -143,11 +171,19 @@ impl Assembler {
     }
 
     fn cell_of(&self, time: u64) -> Cell {
-        if self.video { self.grid.cell_of_frame(time) } else { self.grid.cell_of_sample(time) }
+        if self.video {
+            self.grid.cell_of_frame(time)
+        } else {
+            self.grid.cell_of_sample(time)
+        }
     }
 
     fn step(&self) -> u64 {
-        if self.video { 1 } else { u64::from(AUDIO_FRAME_SAMPLES) }
+        if self.video {
+            1
+        } else {
+            u64::from(AUDIO_FRAME_SAMPLES)
+        }
     }
 }
 
@@ -159,7 +195,11 @@ fn independent(samples: &[Sample]) -> bool {
 pub(crate) fn init(track: &Track, grid: &Grid) -> Result<(cmaf::Codec, Init), cmaf::Error> {
     let narrow = |n: u32, what| u16::try_from(n).map_err(|_| cmaf::Error::Config(what));
     let codec = match &track.codec {
-        Codec::H264 { config, width, height } => cmaf::Codec::H264 {
+        Codec::H264 {
+            config,
+            width,
+            height,
+        } => cmaf::Codec::H264 {
             config: config.clone(),
             width: narrow(*width, "H.264")?,
             height: narrow(*height, "H.264")?,
@@ -171,7 +211,11 @@ pub(crate) fn init(track: &Track, grid: &Grid) -> Result<(cmaf::Codec, Init), cm
             bit_rate: u32::try_from(track.average_bps).unwrap_or(u32::MAX),
         },
     };
-    let timescale = if track.is_video() { grid.video_timescale() } else { grid.audio_rate() };
+    let timescale = if track.is_video() {
+        grid.video_timescale()
+    } else {
+        grid.audio_rate()
+    };
     let init = Init::new(&codec, timescale)?;
     Ok((codec, init))
 }
@@ -187,7 +231,12 @@ mod tests {
     }
 
     fn unit(time: u64, key: bool) -> Unit {
-        Unit { track: 0, time, key, data: Bytes::from_static(b"data") }
+        Unit {
+            track: 0,
+            time,
+            key,
+            data: Bytes::from_static(b"data"),
+        }
     }
 
     #[test]
@@ -197,8 +246,13 @@ mod tests {
             assert_eq!(video.unit(unit(frame, frame == 150)), Taken::Held);
         }
         let finished = video.watermark(Cell(10));
-        let [part] = finished.as_slice() else { panic!("one part, got {finished:?}") };
-        let share = Share::Media { duration: Duration::from_millis(500), independent: true };
+        let [part] = finished.as_slice() else {
+            panic!("one part, got {finished:?}")
+        };
+        let share = Share::Media {
+            duration: Duration::from_millis(500),
+            independent: true,
+        };
         assert_eq!((part.cell, part.share), (Cell(10), share));
         let read = cmaf::read::parts(part.bytes.as_ref().unwrap()).unwrap();
         assert_eq!((read[0].decode_time, read[0].end()), (150_000, 165_000));
@@ -215,16 +269,27 @@ mod tests {
             video.unit(unit(frame, false));
         });
         assert!(video.watermark(Cell(11))[0].bytes.is_some());
-        assert_eq!(video.unit(unit(150, true)), Taken::OutOfPlace, "a closed cell takes nothing");
+        assert_eq!(
+            video.unit(unit(150, true)),
+            Taken::OutOfPlace,
+            "a closed cell takes nothing"
+        );
     }
 
     #[test]
     fn gaps_and_skipped_watermarks_leave_no_cell_out() {
         let mut video = Assembler::new(grid(), true, Cell(10));
-        let cells = |finished: Vec<Finished>| finished.iter().map(|f| (f.cell.0, f.share)).collect::<Vec<_>>();
-        assert_eq!(cells(video.gap(Cell(12))), [(10, Share::Gap), (11, Share::Gap), (12, Share::Gap)]);
+        let cells =
+            |finished: Vec<Finished>| finished.iter().map(|f| (f.cell.0, f.share)).collect::<Vec<_>>();
+        assert_eq!(
+            cells(video.gap(Cell(12))),
+            [(10, Share::Gap), (11, Share::Gap), (12, Share::Gap)]
+        );
         assert!(video.gap(Cell(12)).is_empty(), "said twice is said once");
-        assert_eq!(cells(video.watermark(Cell(14))), [(13, Share::Gap), (14, Share::Gap)]);
+        assert_eq!(
+            cells(video.watermark(Cell(14))),
+            [(13, Share::Gap), (14, Share::Gap)]
+        );
     }
 
     proptest! {

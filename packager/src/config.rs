@@ -34,7 +34,7 @@ pub struct Feed {
     pub idle_s: u64,
     /// Streams held at once. Default 64; further ones are refused with a reason.
     pub streams_max: usize,
-    /// Length of the live window, seconds. Default 60; older segments leave the playlist.
+    /// Length of the live window, seconds. Default 60, at most 120; older segments leave the playlist.
     pub window_s: u64,
 }
 
@@ -67,10 +67,23 @@ impl Feed {
                 mistakes.push(text.to_owned());
             }
         };
-        want(self.connections_max > 0, "packager.feed.connections_max must be at least 1");
-        want(self.streams_max > 0, "packager.feed.streams_max must be at least 1");
-        want((1..=600).contains(&self.idle_s), "packager.feed.idle_s must be 1 to 600");
-        want((20..=3_600).contains(&self.window_s), "packager.feed.window_s must be 20 to 3600");
+        want(
+            self.connections_max > 0,
+            "packager.feed.connections_max must be at least 1",
+        );
+        want(
+            self.streams_max > 0,
+            "packager.feed.streams_max must be at least 1",
+        );
+        want(
+            (1..=600).contains(&self.idle_s),
+            "packager.feed.idle_s must be 1 to 600",
+        );
+        // Apple authoring 14.4: a longer window would have to offer delta updates.
+        want(
+            (20..=120).contains(&self.window_s),
+            "packager.feed.window_s must be 20 to 120",
+        );
         mistakes
     }
 }
@@ -87,7 +100,10 @@ pub struct Origin {
 
 impl Default for Origin {
     fn default() -> Self {
-        Self { listen: SocketAddr::from(([127, 0, 0, 1], 9_601)), connections_max: 1_024 }
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 9_601)),
+            connections_max: 1_024,
+        }
     }
 }
 

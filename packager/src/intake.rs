@@ -19,12 +19,14 @@ use crate::window::{Streams, Ticket};
 
 /// Opens the feed port.
 pub(crate) async fn bind(address: SocketAddr) -> Result<TcpListener, listen::Error> {
-    TcpListener::bind(address).await.map_err(|source| listen::Error::Bind {
-        name: "feed",
-        address,
-        key: "packager.feed.listen",
-        source,
-    })
+    TcpListener::bind(address)
+        .await
+        .map_err(|source| listen::Error::Bind {
+            name: "feed",
+            address,
+            key: "packager.feed.listen",
+            source,
+        })
 }
 
 /// Accepts feeds.
@@ -56,7 +58,12 @@ enum Ended {
 
 impl Intake {
     pub(crate) fn new(config: Feed, secret: Vec<u8>, streams: Arc<Streams>) -> Self {
-        Self { config, secret, streams, meter: Meter::new() }
+        Self {
+            config,
+            secret,
+            streams,
+            meter: Meter::new(),
+        }
     }
 
     /// Accepts until `shutdown`; then ends all feeds.
@@ -100,7 +107,10 @@ impl Intake {
         let mut challenge = [0; 32];
         getrandom::fill(&mut challenge).map_err(std::io::Error::from)?;
         send(&mut stream, &Message::Challenge(challenge)).await?;
-        let mut reader = Reader { decoder: Decoder::default(), buffer: BytesMut::with_capacity(64 << 10) };
+        let mut reader = Reader {
+            decoder: Decoder::default(),
+            buffer: BytesMut::with_capacity(64 << 10),
+        };
         let Message::Hello(hello) = self.next(&mut reader, &mut stream).await? else {
             return Err(Ended::OutOfPlace);
         };
@@ -129,7 +139,9 @@ impl Intake {
         if !auth::verify(&self.secret, challenge, &hello.stream, &hello.mac) {
             return Err("wrong feed.secret".to_owned());
         }
-        let opened = self.streams.open(hello, self.config.window(), self.config.streams_max);
+        let opened = self
+            .streams
+            .open(hello, self.config.window(), self.config.streams_max);
         opened.map_err(|refusal| refusal.to_string())
     }
 

@@ -6,12 +6,13 @@
 //! | [`config`] | what an operator can set |
 //! | `intake` | who feeds us, and from which cell on |
 //! | `assemble` | PURE: which access units make which part |
+//! | `machine` | PURE: which cells are complete, and what the playlists then say |
 //! | `window` | which bytes and playlists exist right now |
 //! | `origin` | what an HTTP request is answered |
 //! | [`access`] | how often each child asked for the same thing |
 //!
 //! # Life of a frame here
-//! feed socket -> `intake` -> `assemble` (samples to a part) -> `window` (timeline, playlists rendered once)
+//! feed socket -> `intake` -> `machine` (samples to a part, timeline, playlists rendered once) -> `window`
 //! -> everyone who waited is woken -> `origin` answers.
 //!
 //! # Invariants
@@ -23,6 +24,7 @@ pub mod access;
 mod assemble;
 pub mod config;
 mod intake;
+mod machine;
 mod metrics;
 mod origin;
 mod window;
@@ -57,7 +59,13 @@ impl Packager {
     pub async fn bind(config: Config, secret: Vec<u8>) -> Result<Self, Error> {
         let feed = intake::bind(config.feed.listen).await?;
         let origin = listen::bind("origin", "origin.listen", config.origin.listen).await?;
-        Ok(Self { feed, origin, streams: Arc::default(), config, secret })
+        Ok(Self {
+            feed,
+            origin,
+            streams: Arc::default(),
+            config,
+            secret,
+        })
     }
 
     /// Where ingests connect.
@@ -76,8 +84,15 @@ impl Packager {
         let intake = intake::Intake::new(self.config.feed, self.secret, Arc::clone(&self.streams));
         tasks.spawn(intake.run(self.feed, shutdown.clone()));
         let origin = origin::Origin::new(self.streams, shutdown.clone());
-        let limits = listen::Limits { connections: self.config.origin.connections_max, ..Default::default() };
-        self.origin.serve(None, limits, shutdown, move |request| origin.clone().answer(request)).await;
+        let limits = listen::Limits {
+            connections: self.config.origin.connections_max,
+            ..Default::default()
+        };
+        self.origin
+            .serve(None, limits, shutdown, move |request| {
+                origin.clone().answer(request)
+            })
+            .await;
         tasks.close();
         tasks.wait().await;
     }

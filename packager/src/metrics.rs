@@ -1,7 +1,13 @@
 //! Metrics of the packager.
-#![expect(clippy::disallowed_macros, reason = "this is where the crate's metrics are declared")]
+#![expect(
+    clippy::disallowed_macros,
+    reason = "this is where the crate's metrics are declared"
+)]
 
-use metrics::{Counter, Gauge, Histogram, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+use metrics::{
+    Counter, Gauge, Histogram, counter, describe_counter, describe_gauge, describe_histogram, gauge,
+    histogram,
+};
 
 /// Handles of the packager, made once.
 #[derive(Clone)]
@@ -24,9 +30,18 @@ impl Meter {
     pub(crate) fn new() -> Self {
         describe_counter!("ringside_packager_parts_total", "Parts published, all tracks.");
         describe_counter!("ringside_packager_gaps_total", "Parts published as GAP.");
-        describe_counter!("ringside_packager_units_dropped_total", "Access units late or out of order.");
-        describe_counter!("ringside_packager_feeds_refused_total", "Feeds refused, for any reason.");
-        describe_gauge!("ringside_packager_window_bytes", "Bytes of parts held in live windows.");
+        describe_counter!(
+            "ringside_packager_units_dropped_total",
+            "Access units late or out of order."
+        );
+        describe_counter!(
+            "ringside_packager_feeds_refused_total",
+            "Feeds refused, for any reason."
+        );
+        describe_gauge!(
+            "ringside_packager_window_bytes",
+            "Bytes of parts held in live windows."
+        );
         describe_histogram!(
             "ringside_packager_publish_seconds",
             "From a cell's completion to the wake-up of those who wait for it."
@@ -61,12 +76,24 @@ pub(crate) struct OriginMeter {
 
 impl OriginMeter {
     pub(crate) fn new() -> Self {
-        describe_counter!("ringside_origin_requests_total", "Requests, all kinds and outcomes.");
-        describe_counter!("ringside_origin_objects_total", "Different versions and objects given to children.");
-        describe_counter!("ringside_origin_repeats_total", "Times a child was given the same again.");
+        describe_counter!(
+            "ringside_origin_requests_total",
+            "Requests, all kinds and outcomes."
+        );
+        describe_counter!(
+            "ringside_origin_objects_total",
+            "Different versions and objects given to children."
+        );
+        describe_counter!(
+            "ringside_origin_repeats_total",
+            "Times a child was given the same again."
+        );
         describe_counter!("ringside_origin_refusals_total", "Requests that got no object.");
         describe_counter!("ringside_origin_parked_total", "Requests that had to wait.");
-        describe_counter!("ringside_origin_unparked_total", "Waiting requests that ended, for any reason.");
+        describe_counter!(
+            "ringside_origin_unparked_total",
+            "Waiting requests that ended, for any reason."
+        );
         Self {
             requests: counter!("ringside_origin_requests_total"),
             objects: counter!("ringside_origin_objects_total"),

@@ -9,8 +9,8 @@ use hls::path::{Directives, Object, Resource};
 use hls::reload::Verdict;
 use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
-use listen::answer::{Found, Refused, media_type, preflight, refusal, success};
 use listen::Body;
+use listen::answer::{Found, Refused, media_type, preflight, refusal, success};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
@@ -34,7 +34,12 @@ struct Shared {
 
 impl Origin {
     pub(crate) fn new(streams: Arc<Streams>, shutdown: CancellationToken) -> Self {
-        Self(Arc::new(Shared { streams, ledger: Mutex::default(), meter: OriginMeter::new(), shutdown }))
+        Self(Arc::new(Shared {
+            streams,
+            ledger: Mutex::default(),
+            meter: OriginMeter::new(),
+            shutdown,
+        }))
     }
 
     /// Answers one request; waits as long as the draft allows.
@@ -66,7 +71,11 @@ impl Shared {
         let unknown = || Refused::new(StatusCode::NOT_FOUND, "no such stream");
         let resource = Resource::parse(uri.path()).ok_or_else(unknown)?;
         let stream = self.streams.get(resource.stream()).ok_or_else(unknown)?;
-        let mut wait = Wait { view: stream.watch(), deadline: Instant::now() + START_WAIT, shared: self };
+        let mut wait = Wait {
+            view: stream.watch(),
+            deadline: Instant::now() + START_WAIT,
+            shared: self,
+        };
         let view = wait.started().await?;
         wait.deadline = Instant::now() + view.position.map_or(START_WAIT, |at| at.longest_wait());
         let given = match &resource {
@@ -87,10 +96,19 @@ impl Shared {
 
     /// Children name themselves; players that ask the origin directly are not counted by key.
     fn count(&self, request: &Request<Incoming>, resource: Resource, version: Option<Cell>) {
-        let name = request.headers().get(access::CHILD).and_then(|name| name.to_str().ok());
-        let Some(name) = name.filter(|name| name.len() <= access::NAME_BYTES_MAX) else { return };
+        let name = request
+            .headers()
+            .get(access::CHILD)
+            .and_then(|name| name.to_str().ok());
+        let Some(name) = name.filter(|name| name.len() <= access::NAME_BYTES_MAX) else {
+            return;
+        };
         let key: Key = (resource, version);
-        let first = self.ledger.lock().unwrap_or_else(PoisonError::into_inner).first(name, key.clone());
+        let first = self
+            .ledger
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .first(name, key.clone());
         if first {
             self.meter.objects.increment(1);
         } else {
@@ -128,7 +146,12 @@ impl Wait<'_> {
     async fn next(&mut self) -> Result<(), Refused> {
         self.shared.meter.parked.increment(1);
         let _counted = Parked(&self.shared.meter);
-        let late = || Refused::new(StatusCode::SERVICE_UNAVAILABLE, "waited for three target durations");
+        let late = || {
+            Refused::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "waited for three target durations",
+            )
+        };
         tokio::select! {
             changed = timeout_at(self.deadline, self.view.changed()) => match changed {
                 Ok(Ok(())) => Ok(()),
@@ -158,7 +181,11 @@ impl Wait<'_> {
             let position = view.position.ok_or_else(no_track)?;
             match position.playlist(directives) {
                 Verdict::Ready => {
-                    let answer = if directives.wait.is_some() { Answer::Directed } else { Answer::Plain };
+                    let answer = if directives.wait.is_some() {
+                        Answer::Directed
+                    } else {
+                        Answer::Plain
+                    };
                     let found = Found {
                         body: track.playlist.clone().into(),
                         kind: delivery::PLAYLIST_TYPE,
@@ -171,7 +198,10 @@ impl Wait<'_> {
                 }
                 Verdict::Park => self.next().await?,
                 Verdict::TooFar | Verdict::Unknown => {
-                    return Err(Refused::new(StatusCode::BAD_REQUEST, "further ahead than a request may wait"));
+                    return Err(Refused::new(
+                        StatusCode::BAD_REQUEST,
+                        "further ahead than a request may wait",
+                    ));
                 }
             }
         }
@@ -180,10 +210,18 @@ impl Wait<'_> {
     async fn part(&mut self, stream: &Stream, track: &TrackId, cell: Cell) -> Result<Found, Refused> {
         loop {
             let view = self.now();
-            let (index, kind) = view.track(track).map(|(i, track)| (i, media_type(track.video))).ok_or_else(no_track)?;
+            let (index, kind) = view
+                .track(track)
+                .map(|(i, track)| (i, media_type(track.video)))
+                .ok_or_else(no_track)?;
             let position = view.position.ok_or_else(no_track)?;
             if let Some((bytes, available_us)) = stream.part(index, cell) {
-                return Ok(media(bytes.into(), kind, Some(available_us), position.target_duration));
+                return Ok(media(
+                    bytes.into(),
+                    kind,
+                    Some(available_us),
+                    position.target_duration,
+                ));
             }
             match position.part(cell, view.newest) {
                 Verdict::Park => self.next().await?,
@@ -200,7 +238,14 @@ fn no_track() -> Refused {
 }
 
 fn media(body: Body, kind: &'static str, available_us: Option<u64>, target_duration: Duration) -> Found {
-    Found { body, kind, answer: Answer::Media, available_us, age: None, target_duration }
+    Found {
+        body,
+        kind,
+        answer: Answer::Media,
+        available_us,
+        age: None,
+        target_duration,
+    }
 }
 
 fn multivariant(view: &View) -> Found {
@@ -219,7 +264,12 @@ fn init(view: &View, track: &TrackId, hash: hls::path::Hash) -> Result<Found, Re
     if track.init.0 != hash {
         return Err(Refused::new(StatusCode::NOT_FOUND, "no such init segment"));
     }
-    Ok(media(track.init.1.clone().into(), media_type(track.video), None, Duration::ZERO))
+    Ok(media(
+        track.init.1.clone().into(),
+        media_type(track.video),
+        None,
+        Duration::ZERO,
+    ))
 }
 
 fn segment(stream: &Stream, view: &View, track: &TrackId, msn: Msn) -> Result<Found, Refused> {
@@ -227,5 +277,10 @@ fn segment(stream: &Stream, view: &View, track: &TrackId, msn: Msn) -> Result<Fo
     let missing = || Refused::new(StatusCode::NOT_FOUND, "no such segment");
     let (parts, available_us) = stream.segment(index, msn).ok_or_else(missing)?;
     let target_duration = view.position.map_or(Duration::ZERO, |at| at.target_duration);
-    Ok(media(parts.into_iter().collect(), media_type(track.video), Some(available_us), target_duration))
+    Ok(media(
+        parts.into_iter().collect(),
+        media_type(track.video),
+        Some(available_us),
+        target_duration,
+    ))
 }

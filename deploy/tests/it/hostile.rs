@@ -51,7 +51,10 @@ fn garbage_on_every_port_ends_only_its_own_connection() {
         .collect();
     for host in &ports {
         for seed in 0..20 {
-            throw(host, &noise(seed, 1 + (seed as usize * 577) % 5_000));
+            throw(
+                host,
+                &noise(seed, 1 + usize::try_from(seed).unwrap() * 577 % 5_000),
+            );
         }
         throw(host, b"GET / HTTP/1.1\r\nContent-Length: -1\r\n\r\n");
         throw(host, &[0xff; 8]);
@@ -95,7 +98,9 @@ fn names_nobody_publishes_are_404_and_cost_no_memory() {
             format!("/live/main/360p/init-{n:016x}.mp4"),
             format!("/live/main/360p/seg-{n}.m4s"),
         ];
-        paths.map(|path| assert_eq!(viewer.get(&path).status, 404, "{path}"));
+        for path in paths {
+            assert_eq!(viewer.get(&path).status, 404, "{path}");
+        }
     };
     (0..500).for_each(&mut ask);
     let (memory, asked) = (up.resident(), up.metric("ringside_edge_upstream_requests_total"));

@@ -1,6 +1,10 @@
 //! The built binary as operators, encoders, players and attackers meet it.
 
+#[cfg(test)]
 mod crowd;
+#[cfg(test)]
 mod hostile;
+#[cfg(test)]
 mod process;
+#[cfg(test)]
 mod start;

@@ -94,7 +94,8 @@ pub enum Message {
     Challenge([u8; 32]),
     /// Ingest: who I am and what I will send.
     Hello(Box<Hello>),
-    /// Packager: send from this cell on, or from the oldest you keep.
+    /// Packager: send from this cell on, with a gap for each cell you no longer keep. Cell 0 asks for the oldest
+    /// you keep, and for no gaps.
     Resume(Cell),
     /// Packager: why not; it closes afterwards.
     Refuse(String),

@@ -58,7 +58,10 @@ mod tests {
         let td = Duration::from_secs(2);
         assert_eq!(cache_control(Answer::Directed, td), "public, max-age=12");
         assert_eq!(cache_control(Answer::Plain, td), "public, max-age=1");
-        assert_eq!(cache_control(Answer::Media, td), "public, max-age=3600, immutable");
+        assert_eq!(
+            cache_control(Answer::Media, td),
+            "public, max-age=3600, immutable"
+        );
         assert_eq!(cache_control(Answer::Refusal, td), "public, max-age=1");
     }
 }

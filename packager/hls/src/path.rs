@@ -44,9 +44,12 @@ impl Object {
     /// Reads a URI as a media playlist of ours lists it.
     pub fn parse(name: &str) -> Option<Self> {
         if let Some(hash) = name.strip_prefix("init-").and_then(|n| n.strip_suffix(".mp4")) {
-            let exact = hash.len() == 16
-                && hash.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-            return if exact { u64::from_str_radix(hash, 16).ok().map(|h| Self::Init(Hash(h))) } else { None };
+            let exact = hash.len() == 16 && hash.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+            return if exact {
+                u64::from_str_radix(hash, 16).ok().map(|h| Self::Init(Hash(h)))
+            } else {
+                None
+            };
         }
         let name = name.strip_suffix(".m4s")?;
         match name.strip_prefix("part-") {
@@ -143,7 +146,9 @@ impl Directives {
         match (msn, part) {
             (None, Some(_)) => Err(DirectiveError::PartAlone), // rfc8216bis §6.2.5.2
             (None, None) => Ok(Self::default()),
-            (Some(msn), part) => Ok(Self { wait: Some((msn, part)) }),
+            (Some(msn), part) => Ok(Self {
+                wait: Some((msn, part)),
+            }),
         }
     }
 
@@ -175,16 +180,33 @@ mod tests {
     #[test]
     fn paths_outside_the_grammar_name_nothing() {
         for bad in [
-            "/", "/live", "/live/", "/live/main", "/live/main/", "/live/Main/index.m3u8",
-            "/live/main/360p", "/live/main/360p/", "/live/main/360p/x.m4s", "/live/main/360p/part-.m4s",
-            "/live/main/360p/part-01.m4s", "/live/main/360p/part-+1.m4s", "/live/main/360p/part--1.m4s",
-            "/live/main/360p/part-18446744073709551616.m4s", "/live/main/360p/seg-1.m4s/",
-            "/live/main/360p/init-ABCDEF0123456789.mp4", "/live/main/360p/init-12.mp4",
-            "/live/../main/index.m3u8", "/live/main/%33/media.m3u8", "/live/é/index.m3u8",
+            "/",
+            "/live",
+            "/live/",
+            "/live/main",
+            "/live/main/",
+            "/live/Main/index.m3u8",
+            "/live/main/360p",
+            "/live/main/360p/",
+            "/live/main/360p/x.m4s",
+            "/live/main/360p/part-.m4s",
+            "/live/main/360p/part-01.m4s",
+            "/live/main/360p/part-+1.m4s",
+            "/live/main/360p/part--1.m4s",
+            "/live/main/360p/part-18446744073709551616.m4s",
+            "/live/main/360p/seg-1.m4s/",
+            "/live/main/360p/init-ABCDEF0123456789.mp4",
+            "/live/main/360p/init-12.mp4",
+            "/live/../main/index.m3u8",
+            "/live/main/%33/media.m3u8",
+            "/live/é/index.m3u8",
         ] {
             assert_eq!(Resource::parse(bad), None, "{bad}");
         }
-        assert_eq!(Resource::parse(&format!("/live/main/{}", "a".repeat(2_000))), None);
+        assert_eq!(
+            Resource::parse(&format!("/live/main/{}", "a".repeat(2_000))),
+            None
+        );
     }
 
     #[test]
@@ -194,8 +216,16 @@ mod tests {
         assert_eq!(wait("_HLS_msn=5"), Some((5, None)));
         assert_eq!(wait("_HLS_part=2&CMCD=x&_HLS_msn=5"), Some((5, Some(2))));
         assert_eq!(wait("_HLS_future=1&_HLS_skip=YES"), None);
-        for bad in ["_HLS_msn=-1", "_HLS_msn=", "_HLS_msn=a", "_HLS_msn=1.5", "_HLS_msn=99999999999999999999",
-            "_HLS_msn=1&_HLS_part=+1", "_HLS_part=1", "_HLS_msn=1&_HLS_msn=2"] {
+        for bad in [
+            "_HLS_msn=-1",
+            "_HLS_msn=",
+            "_HLS_msn=a",
+            "_HLS_msn=1.5",
+            "_HLS_msn=99999999999999999999",
+            "_HLS_msn=1&_HLS_part=+1",
+            "_HLS_part=1",
+            "_HLS_msn=1&_HLS_msn=2",
+        ] {
             assert!(Directives::parse(bad).is_err(), "{bad}");
         }
     }

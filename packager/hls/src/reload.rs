@@ -54,7 +54,9 @@ impl Position {
 
     /// Verdict on a playlist request.
     pub fn playlist(&self, directives: &Directives) -> Verdict {
-        let Some((msn, part)) = directives.wait else { return Verdict::Ready };
+        let Some((msn, part)) = directives.wait else {
+            return Verdict::Ready;
+        };
         // rfc8216bis §6.2.5.2: with EXT-X-ENDLIST the directives are ignored.
         if self.ended || self.lists(msn, part) {
             return Verdict::Ready;

@@ -94,10 +94,19 @@ impl Grid {
         if !(8_000..=96_000).contains(&audio_rate) {
             return Err(GridError::AudioRate(audio_rate));
         }
-        if [part_frames, gop_parts, segment_gops].iter().any(|n| !(1..=10_000).contains(n)) {
+        if [part_frames, gop_parts, segment_gops]
+            .iter()
+            .any(|n| !(1..=10_000).contains(n))
+        {
             return Err(GridError::Length);
         }
-        let grid = Self { rate, audio_rate, part_frames, gop_parts, segment_gops };
+        let grid = Self {
+            rate,
+            audio_rate,
+            part_frames,
+            gop_parts,
+            segment_gops,
+        };
         // Players ask for 0.85 (rfc8216bis §4.4.4.9); a hundredth more absorbs rounding to milliseconds.
         if grid.shortest_inner_part() < grid.part_target().mul_f64(0.86) {
             return Err(GridError::Ragged(part_frames));
@@ -218,10 +227,7 @@ impl Grid {
 
     /// Time of a frame since the program epoch, rounded down to nanoseconds.
     pub fn frame_time(&self, frame: u64) -> Duration {
-        nanos(
-            u128::from(frame) * u128::from(self.rate.den) * 1_000_000_000
-                / u128::from(self.rate.num),
-        )
+        nanos(u128::from(frame) * u128::from(self.rate.den) * 1_000_000_000 / u128::from(self.rate.num))
     }
 
     /// Frame whose time is the first at or after `time` since the program epoch.
@@ -249,8 +255,7 @@ impl Grid {
 
     /// EXT-X-TARGETDURATION in whole seconds: no segment of any track rounds to more.
     pub fn target_duration(&self) -> Duration {
-        let longest = self.cell_duration() * self.segment_parts()
-            + self.samples_time(AUDIO_FRAME_SAMPLES);
+        let longest = self.cell_duration() * self.segment_parts() + self.samples_time(AUDIO_FRAME_SAMPLES);
         let rounded = (longest.as_millis() + 500) / 1_000;
         Duration::from_secs(saturate(rounded).max(1))
     }
@@ -316,22 +321,38 @@ mod tests {
     use proptest::prelude::*;
 
     fn rates() -> Vec<FrameRate> {
-        [(24, 1), (25, 1), (30, 1), (50, 1), (60, 1), (24_000, 1_001), (30_000, 1_001), (60_000, 1_001)]
-            .map(|(n, d)| FrameRate::new(n, d).unwrap())
-            .to_vec()
+        [
+            (24, 1),
+            (25, 1),
+            (30, 1),
+            (50, 1),
+            (60, 1),
+            (24_000, 1_001),
+            (30_000, 1_001),
+            (60_000, 1_001),
+        ]
+        .map(|(n, d)| FrameRate::new(n, d).unwrap())
+        .to_vec()
     }
 
     #[test]
     fn the_profiles_give_the_documented_grids() {
         let rate = FrameRate::new(30, 1).unwrap();
         let low = Grid::of(Profile::Low, rate, 48_000).unwrap();
-        assert_eq!((low.part_frames(), low.gop_parts(), low.segment_gops()), (15, 2, 2));
+        assert_eq!(
+            (low.part_frames(), low.gop_parts(), low.segment_gops()),
+            (15, 2, 2)
+        );
         assert_eq!(low.part_target(), Duration::from_millis(522));
         assert_eq!(low.target_duration(), Duration::from_secs(2));
         let ultra = Grid::of(Profile::Ultra, rate, 48_000).unwrap();
         assert_eq!((ultra.part_frames(), ultra.segment_parts()), (6, 10));
         let film = Grid::of(Profile::Ultra, FrameRate::new(24, 1).unwrap(), 48_000).unwrap();
-        assert_eq!(film.part_frames(), 6, "0.2 s at 24 fps is ragged; 0.25 s is taken");
+        assert_eq!(
+            film.part_frames(),
+            6,
+            "0.2 s at 24 fps is ragged; 0.25 s is taken"
+        );
         let wide = Grid::of(Profile::Wide, rate, 48_000).unwrap();
         assert_eq!((wide.part_frames(), wide.segment_parts()), (30, 6));
     }
@@ -350,8 +371,14 @@ mod tests {
     #[test]
     fn program_dates_are_utc_with_milliseconds() {
         assert_eq!(date_time(Duration::ZERO), "2024-01-01T00:00:00.000Z");
-        assert_eq!(date_time(Duration::from_millis(86_400_000 * 60 + 1_500)), "2024-03-01T00:00:01.500Z");
-        assert_eq!(date_time(Duration::from_secs(86_400 * 366)), "2025-01-01T00:00:00.000Z");
+        assert_eq!(
+            date_time(Duration::from_millis(86_400_000 * 60 + 1_500)),
+            "2024-03-01T00:00:01.500Z"
+        );
+        assert_eq!(
+            date_time(Duration::from_secs(86_400 * 366)),
+            "2025-01-01T00:00:00.000Z"
+        );
     }
 
     proptest! {

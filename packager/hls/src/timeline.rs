@@ -110,7 +110,14 @@ impl Timeline {
         // rfc8216bis §6.2.2: a live playlist is never shorter than three target durations, so the stream
         // begins behind segments of GAP.
         let oldest = Msn(first.0.saturating_sub(shortest_window(&config.grid)));
-        Self { next: config.first, pending, cells: BTreeMap::new(), oldest, ended: false, config }
+        Self {
+            next: config.first,
+            pending,
+            cells: BTreeMap::new(),
+            oldest,
+            ended: false,
+            config,
+        }
     }
 
     /// Takes a track's share of a cell; publishes what is complete.
@@ -120,7 +127,11 @@ impl Timeline {
         }
         let want = self.due(track)?;
         if cell != want {
-            return Err(Error::Order { track, want, got: cell });
+            return Err(Error::Order {
+                track,
+                want,
+                got: cell,
+            });
         }
         let pending = self.pending.get_mut(track).ok_or(Error::Track(track))?;
         if pending.len() as u64 >= AHEAD_CELLS_MAX {
@@ -166,7 +177,11 @@ impl Timeline {
         let newest = self.newest()?;
         let grid = &self.config.grid;
         let last = grid.msn(newest);
-        let whole = if self.is_whole(last) { last } else { Msn(last.0.saturating_sub(1)) };
+        let whole = if self.is_whole(last) {
+            last
+        } else {
+            Msn(last.0.saturating_sub(1))
+        };
         Some(Position {
             whole: Some(whole),
             last,
@@ -186,7 +201,12 @@ impl Timeline {
         let last = grid.msn(newest);
         let segments = (self.oldest.0..=last.0).map(|n| self.segment(track, map, Msn(n), newest));
         let end = (last, self.index(newest));
-        let others = self.config.tracks.iter().enumerate().filter(|(other, _)| *other != track);
+        let others = self
+            .config
+            .tracks
+            .iter()
+            .enumerate()
+            .filter(|(other, _)| *other != track);
         Some(Media {
             target_duration: grid.target_duration(),
             part_target: grid.part_target(),
@@ -211,7 +231,10 @@ impl Timeline {
             return Progress::Waiting;
         }
         self.trim();
-        Progress::Published { first, last: Cell(self.next.0 - 1) }
+        Progress::Published {
+            first,
+            last: Cell(self.next.0 - 1),
+        }
     }
 
     /// Segments that have left the window, counted from the last whole one.
@@ -244,11 +267,19 @@ impl Timeline {
         if range.is_empty() || range.end <= self.config.first.0 {
             return self.lead_in(map, msn, uri);
         }
-        let cells: Vec<Cell> = range.clone().map(Cell).take_while(|cell| *cell <= newest).collect();
+        let cells: Vec<Cell> = range
+            .clone()
+            .map(Cell)
+            .take_while(|cell| *cell <= newest)
+            .collect();
         let shares: Vec<Share> = cells.iter().filter_map(|cell| self.of(track, *cell)).collect();
         let duration = shares.iter().map(|share| self.duration(share)).sum();
         let listed = self.lists_parts(msn, newest);
-        let parts = cells.iter().zip(&shares).filter(|_| listed).map(|(cell, share)| self.part(*cell, share));
+        let parts = cells
+            .iter()
+            .zip(&shares)
+            .filter(|_| listed)
+            .map(|(cell, share)| self.part(*cell, share));
         Segment {
             whole: self.is_whole(msn).then_some(Whole { uri, duration }),
             map: map.to_owned(),
@@ -265,12 +296,18 @@ impl Timeline {
         let grid = &self.config.grid;
         let opening = grid.msn(self.config.first);
         let back = |msn: Msn| {
-            let cells = opening.0.saturating_sub(msn.0).saturating_mul(u64::from(grid.segment_parts()));
+            let cells = opening
+                .0
+                .saturating_sub(msn.0)
+                .saturating_mul(u64::from(grid.segment_parts()));
             grid.frame_time(grid.first_frame(Cell(self.config.first.0.saturating_sub(cells))))
         };
         let (start, end) = (back(msn), back(msn.next()));
         Segment {
-            whole: Some(Whole { uri, duration: end.saturating_sub(start) }),
+            whole: Some(Whole {
+                uri,
+                duration: end.saturating_sub(start),
+            }),
             map: map.to_owned(),
             discontinuity: false,
             start,
@@ -284,7 +321,12 @@ impl Timeline {
             Share::Media { independent, .. } => (*independent, false),
             Share::Gap => (false, true),
         };
-        Part { uri: Object::Part(cell).uri(), duration: self.duration(share), independent, gap }
+        Part {
+            uri: Object::Part(cell).uri(),
+            duration: self.duration(share),
+            independent,
+            gap,
+        }
     }
 
     fn duration(&self, share: &Share) -> Duration {

@@ -38,7 +38,10 @@ fn joined(segment: &Bytes, parts: &[Bytes]) -> bool {
 }
 
 fn starts_with_a_key_frame(segment: &[Part]) -> bool {
-    segment.first().and_then(|part| part.samples.first()).is_some_and(|sample| sample.key)
+    segment
+        .first()
+        .and_then(|part| part.samples.first())
+        .is_some_and(|sample| sample.key)
 }
 
 fn continuous(parts: &[Part]) -> bool {
@@ -47,7 +50,8 @@ fn continuous(parts: &[Part]) -> bool {
 
 /// Under one URI, ever the same bytes.
 fn constant(maps: &[(String, Bytes)]) -> bool {
-    maps.iter().all(|(uri, bytes)| maps.iter().all(|(other, more)| uri != other || bytes == more))
+    maps.iter()
+        .all(|(uri, bytes)| maps.iter().all(|(other, more)| uri != other || bytes == more))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -61,7 +65,10 @@ async fn rule_05_parts_say_whether_they_are_independent() {
         for part in listed.parts() {
             bytes.push(object(&stage, track, Object::parse(&part.uri).unwrap()).await);
         }
-        assert!(flags.len() == 12 && independence(&flags, &read(&bytes)), "{track}");
+        assert!(
+            flags.len() == 12 && independence(&flags, &read(&bytes)),
+            "{track}"
+        );
         flags[5] ^= true;
         assert!(!independence(&flags, &read(&bytes)), "a flag that is wrong");
     }
@@ -77,7 +84,10 @@ async fn rule_06_a_segment_is_its_parts() {
             let segment = object(&stage, track, Object::Segment(Msn(msn))).await;
             assert!(joined(&segment, parts), "{track} {msn}");
             assert!(!joined(&segment, &parts[1..]), "a part left out");
-            assert!(!joined(&segment, &[&parts[1..], &parts[..1]].concat()), "parts in another order");
+            assert!(
+                !joined(&segment, &[&parts[1..], &parts[..1]].concat()),
+                "parts in another order"
+            );
         }
     }
     let mut stage = Stage::usual().await;
@@ -85,7 +95,10 @@ async fn rule_06_a_segment_is_its_parts() {
     stage.end().await;
     let parts = parts(&stage, "360p", 6).await;
     let last = object(&stage, "360p", Object::Segment(Msn(40_000_001))).await;
-    assert!(joined(&last, &parts[4..]), "the segment in which the stream ended");
+    assert!(
+        joined(&last, &parts[4..]),
+        "the segment in which the stream ended"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -130,7 +143,11 @@ async fn rule_19_a_map_never_changes_under_its_uri() {
                 assert!(read::init(&bytes).is_ok());
                 maps.push((uri, bytes));
             }
-            let bare: String = text.lines().filter(|l| !l.starts_with("#EXT-X-MAP")).map(|l| format!("{l}\n")).collect();
+            let bare: String = text
+                .lines()
+                .filter(|l| !l.starts_with("#EXT-X-MAP"))
+                .map(|l| format!("{l}\n"))
+                .collect();
             crate::stage::only(19, &hls::check::playlist(&bare));
         }
     }

@@ -15,9 +15,22 @@ fn part(track: &str, cell: Cell) -> String {
 }
 
 /// What became of a request; where it got bytes, they are those of a later request.
-async fn fetched(stage: &Stage, path: &str, place: Place, release: Release, request: JoinHandle<Answer>) -> Fetch {
-    let answer = timeout(PATIENCE, request).await.expect("every request is answered").unwrap();
-    let again = if answer.status == 200 { Some(stage.reader.get(path).await) } else { None };
+async fn fetched(
+    stage: &Stage,
+    path: &str,
+    place: Place,
+    release: Release,
+    request: JoinHandle<Answer>,
+) -> Fetch {
+    let answer = timeout(PATIENCE, request)
+        .await
+        .expect("every request is answered")
+        .unwrap();
+    let again = if answer.status == 200 {
+        Some(stage.reader.get(path).await)
+    } else {
+        None
+    };
     let complete = answer.length == Some(answer.body.len()) && again.is_none_or(|again| again == answer);
     Fetch {
         place,
@@ -74,8 +87,15 @@ async fn rule_16_what_is_listed_is_given_at_once() {
     stage.feed(4).await;
     for track in TRACKS {
         let listed = parse(&stage.reader.playlist(track).await).unwrap();
-        let parts = listed.parts().filter(|part| !part.gap).map(|part| part.uri.clone());
-        let segments = listed.segments.iter().filter(|segment| !segment.gap).filter_map(|segment| segment.uri.clone());
+        let parts = listed
+            .parts()
+            .filter(|part| !part.gap)
+            .map(|part| part.uri.clone());
+        let segments = listed
+            .segments
+            .iter()
+            .filter(|segment| !segment.gap)
+            .filter_map(|segment| segment.uri.clone());
         let uris: Vec<String> = parts.chain(segments).collect();
         assert!(uris.len() > 20);
         for uri in uris {
@@ -92,10 +112,16 @@ async fn rule_58_a_hinted_part_waits_and_comes_whole() {
     let mut stage = Stage::running(0).await;
     for _ in 0..5 {
         for track in TRACKS {
-            let hint = parse(&stage.reader.playlist(track).await).unwrap().hints.remove(0);
+            let hint = parse(&stage.reader.playlist(track).await)
+                .unwrap()
+                .hints
+                .remove(0);
             let path = format!("{track}/{hint}");
             let request = stage.ask(&path);
-            assert!(!stage.answered(&request).await, "nothing is sent before the part is there");
+            assert!(
+                !stage.answered(&request).await,
+                "nothing is sent before the part is there"
+            );
             stage.feed(1).await;
             let fetch = fetched(&stage, &path, Place::Hinted, Release::Publication, request).await;
             judge(58, &fetch, |mutant| mutant.complete = false);
@@ -109,19 +135,31 @@ async fn rule_59_a_near_part_waits_and_a_far_one_is_unknown() {
     let mut stage = Stage::running(2).await;
     for track in TRACKS {
         for ahead in [7, 8, 1_000_000] {
-            let fetch = at_once(&stage, &part(track, Cell(stage.next.0 - 1 + ahead)), Place::Ahead(ahead)).await;
+            let fetch = at_once(
+                &stage,
+                &part(track, Cell(stage.next.0 - 1 + ahead)),
+                Place::Ahead(ahead),
+            )
+            .await;
             judge(59, &fetch, |mutant| mutant.status = 200);
         }
         let newest = stage.next.0 - 1;
-        let asked: Vec<_> = (2..=6).map(|ahead| (ahead, part(track, Cell(newest + ahead)))).collect();
-        let asked: Vec<_> = asked.into_iter().map(|(ahead, path)| (ahead, stage.ask(&path), path)).collect();
+        let asked: Vec<_> = (2..=6)
+            .map(|ahead| (ahead, part(track, Cell(newest + ahead))))
+            .collect();
+        let asked: Vec<_> = asked
+            .into_iter()
+            .map(|(ahead, path)| (ahead, stage.ask(&path), path))
+            .collect();
         for (_, request, _) in &asked {
             assert!(!stage.answered(request).await, "a near part is waited for");
         }
         stage.feed(6).await;
         for (ahead, request, path) in asked {
             let fetch = fetched(&stage, &path, Place::Ahead(ahead), Release::Publication, request).await;
-            judge(59, &fetch, |mutant| (mutant.status, mutant.release) = (404, Release::AtOnce));
+            judge(59, &fetch, |mutant| {
+                (mutant.status, mutant.release) = (404, Release::AtOnce)
+            });
         }
     }
 }

@@ -1,6 +1,8 @@
 //! A real packager, fed over its feed port and read over HTTP, against the rules of low-latency HLS.
 
 #[cfg(test)]
+mod answers;
+#[cfg(test)]
 mod bytes;
 #[cfg(test)]
 mod catalogue;
@@ -8,6 +10,8 @@ mod catalogue;
 mod fetch;
 #[cfg(test)]
 mod playlists;
+#[cfg(test)]
+mod refusals;
 #[cfg(test)]
 mod reload;
 #[cfg(test)]

@@ -30,8 +30,8 @@ const SECRET: &[u8] = b"secret";
 
 /// A real AVCDecoderConfigurationRecord of x264 (baseline, 64x64).
 const AVCC: &[u8] = &[
-    1, 0x42, 0xc0, 0x0a, 0xff, 0xe1, 0, 0x17, 0x67, 0x42, 0xc0, 0x0a, 0xd9, 0x04, 0x26, 0xc0, 0x44, 0, 0, 3, 0, 4, 0,
-    0, 3, 0, 0xf0, 0x3c, 0x48, 0x99, 0x20, 1, 0, 5, 0x68, 0xcb, 0x83, 0xcb, 0x20,
+    1, 0x42, 0xc0, 0x0a, 0xff, 0xe1, 0, 0x17, 0x67, 0x42, 0xc0, 0x0a, 0xd9, 0x04, 0x26, 0xc0, 0x44, 0, 0, 3,
+    0, 4, 0, 0, 3, 0, 0xf0, 0x3c, 0x48, 0x99, 0x20, 1, 0, 5, 0x68, 0xcb, 0x83, 0xcb, 0x20,
 ];
 
 /// An HTTP answer.
@@ -62,9 +62,15 @@ impl Reader {
             let length = response.headers().get(http::header::CONTENT_LENGTH);
             let length = length.map(|length| length.to_str().unwrap().parse().unwrap());
             let status = response.status().as_u16();
-            Answer { status, length, body: response.into_body().collect().await.unwrap().to_bytes() }
+            Answer {
+                status,
+                length,
+                body: response.into_body().collect().await.unwrap().to_bytes(),
+            }
         };
-        timeout(PATIENCE, answer).await.expect("every request is answered")
+        timeout(PATIENCE, answer)
+            .await
+            .expect("every request is answered")
     }
 
     /// A track's playlist as it is.
@@ -116,7 +122,15 @@ impl Stage {
         let client = Client::builder(TokioExecutor::new()).build_http();
         let reader = Reader { client, origin };
         let sample = grid.first_sample(grid.first_frame(FIRST));
-        Self { grid, reader, next: FIRST, feed, sample, tasks, _shutdown: shutdown.drop_guard() }
+        Self {
+            grid,
+            reader,
+            next: FIRST,
+            feed,
+            sample,
+            tasks,
+            _shutdown: shutdown.drop_guard(),
+        }
     }
 
     /// Feeds this many cells, and waits until they are published.
@@ -134,28 +148,53 @@ impl Stage {
     }
 
     pub(crate) async fn push(&mut self, gaps: &[u16]) {
-        let mut out = BytesMut::new();
         let cell = self.next;
         for track in 0..3 {
-            let units = if track == 2 { self.audio(cell) } else { self.video(cell) };
-            if gaps.contains(&track) {
-                encode(&Message::Gap { track, cell }, &mut out);
-                continue;
-            }
-            for (time, key) in units {
-                let data = [&[0, 0, 0, 12, 0x65, 0, 0], &track.to_be_bytes()[..], &time.to_be_bytes()].concat();
-                encode(&Message::Unit(Unit { track, time, key, data: data.into() }), &mut out);
-            }
-            encode(&Message::Watermark { track, cell }, &mut out);
+            self.push_track(track, cell, gaps.contains(&track)).await;
         }
-        self.feed.write_all(&out).await.unwrap();
         self.next = cell.next();
+    }
+
+    /// Feeds a cell of one track.
+    pub(crate) async fn push_track(&mut self, track: u16, cell: Cell, gap: bool) {
+        let mut out = BytesMut::new();
+        let units = if track == 2 {
+            self.audio(cell)
+        } else {
+            self.video(cell)
+        };
+        for (time, key) in units.into_iter().filter(|_| !gap) {
+            let data = [
+                &[0, 0, 0, 12, 0x65, 0, 0],
+                &track.to_be_bytes()[..],
+                &time.to_be_bytes(),
+            ]
+            .concat();
+            encode(
+                &Message::Unit(Unit {
+                    track,
+                    time,
+                    key,
+                    data: data.into(),
+                }),
+                &mut out,
+            );
+        }
+        let closed = if gap {
+            Message::Gap { track, cell }
+        } else {
+            Message::Watermark { track, cell }
+        };
+        encode(&closed, &mut out);
+        self.feed.write_all(&out).await.unwrap();
     }
 
     fn video(&self, cell: Cell) -> Vec<(u64, bool)> {
         let first = self.grid.first_frame(cell);
         let key = self.grid.starts_gop(cell);
-        (first..self.grid.first_frame(cell.next())).map(|frame| (frame, key && frame == first)).collect()
+        (first..self.grid.first_frame(cell.next()))
+            .map(|frame| (frame, key && frame == first))
+            .collect()
     }
 
     fn audio(&mut self, cell: Cell) -> Vec<(u64, bool)> {
@@ -203,7 +242,7 @@ impl Stage {
                 return true;
             }
             sleep(Duration::from_millis(5)).await;
-            self.reader.get("index.m3u8").await;
+            self.reader.get("none").await;
         }
         request.is_finished()
     }
@@ -213,7 +252,9 @@ async fn connect(address: SocketAddr, grid: Grid) -> TcpStream {
     let mut feed = TcpStream::connect(address).await.unwrap();
     feed.set_nodelay(true).unwrap();
     let mut decoder = Decoder::default();
-    let Message::Challenge(challenge) = receive(&mut feed, &mut decoder).await else { panic!("no challenge") };
+    let Message::Challenge(challenge) = receive(&mut feed, &mut decoder).await else {
+        panic!("no challenge")
+    };
     let stream = StreamId::new("main").unwrap();
     let hello = Hello {
         protocol: PROTOCOL,
@@ -221,21 +262,37 @@ async fn connect(address: SocketAddr, grid: Grid) -> TcpStream {
         stream,
         epoch: Epoch(FIRST.0),
         discontinuity: 0,
-        shape: Shape { grid, tracks: TRACKS.map(track).to_vec() },
+        shape: Shape {
+            grid,
+            tracks: TRACKS.map(track).to_vec(),
+        },
     };
     let mut out = BytesMut::new();
     encode(&Message::Hello(Box::new(hello)), &mut out);
     feed.write_all(&out).await.unwrap();
-    assert_eq!(receive(&mut feed, &mut decoder).await, Message::Resume(FIRST));
+    // A stream it has not known before: from the oldest cell the ingest keeps.
+    assert_eq!(receive(&mut feed, &mut decoder).await, Message::Resume(Cell(0)));
     feed
 }
 
 fn track(id: &str) -> Track {
     let codec = match id {
-        "audio" => Codec::Aac { config: Bytes::from_static(&[0x11, 0x90]), channels: 2 },
-        _ => Codec::H264 { config: Bytes::from_static(AVCC), width: 64, height: 64 },
+        "audio" => Codec::Aac {
+            config: Bytes::from_static(&[0x11, 0x90]),
+            channels: 2,
+        },
+        _ => Codec::H264 {
+            config: Bytes::from_static(AVCC),
+            width: 64,
+            height: 64,
+        },
     };
-    Track { id: TrackId::new(id).unwrap(), codec, average_bps: 100_000, peak_bps: 200_000 }
+    Track {
+        id: TrackId::new(id).unwrap(),
+        codec,
+        average_bps: 100_000,
+        peak_bps: 200_000,
+    }
 }
 
 async fn receive(feed: &mut TcpStream, decoder: &mut Decoder) -> Message {

@@ -1,9 +1,18 @@
 //! Whether playlist requests are answered as they should be: one exchange, seen from outside.
 
+mod apart;
+mod refusal;
+
 use std::time::Duration;
 
-use super::{Rule, Violation, all, covered, unless};
+use super::{Rule, Violation, all, unless};
 use crate::playlist::{Parsed, parse};
+
+pub use apart::{
+    PROMPT_ROUND_TRIPS, rule_41_the_same_request_has_the_same_answer,
+    rule_43_answers_are_caused_by_the_publication, rule_44_no_live_playlist_is_short,
+    rule_66_what_is_reported_is_there,
+};
 
 /// What ended a request's wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +34,8 @@ pub struct Exchange {
     pub before: String,
     /// What ended the wait.
     pub release: Release,
+    /// Whether the stream ended while it waited.
+    pub ended: bool,
     /// Status of the answer.
     pub status: u16,
     /// Body of the answer.
@@ -51,76 +62,65 @@ enum Directive {
 const RULES: &[Rule<Read>] = &[
     (30, rule_30_an_msn_waits_for_the_whole_segment),
     (31, rule_31_a_part_waits_for_that_part),
-    (32, rule_32_a_part_beyond_a_finished_segment_is_the_next_ones_first),
-    (33, rule_33_a_part_without_msn_is_refused),
-    (34, rule_34_an_msn_too_far_ahead_is_refused),
-    (35, rule_35_a_part_too_far_ahead_is_refused),
+    (
+        32,
+        rule_32_a_part_beyond_a_finished_segment_is_the_next_ones_first,
+    ),
+    (33, refusal::rule_33_a_part_without_msn_is_refused),
+    (34, refusal::rule_34_an_msn_too_far_ahead_is_refused),
+    (35, refusal::rule_35_a_part_too_far_ahead_is_refused),
     (36, rule_36_a_wait_ends_after_three_target_durations),
     (37, rule_37_what_is_here_is_given_at_once),
     (38, rule_38_directives_are_ignored_after_the_end),
     (39, rule_39_the_end_answers_everyone),
-    (40, rule_40_directives_are_numbers_and_unknown_ones_ignored),
+    (
+        40,
+        refusal::rule_40_directives_are_numbers_and_unknown_ones_ignored,
+    ),
 ];
 
 /// Every rule about one exchange.
 pub fn check(exchange: &Exchange) -> Vec<Violation> {
     let Ok(before) = parse(&exchange.before) else {
-        return vec![Violation { rule: 0, detail: "no playlist before the request".to_owned() }];
+        return vec![Violation {
+            rule: 0,
+            detail: "no playlist before the request".to_owned(),
+        }];
     };
     let directive = |name| directive(&exchange.query, name);
     let (msn, part) = (directive("_HLS_msn"), directive("_HLS_part"));
-    all(&[RULES], &Read { exchange: exchange.clone(), before, after: parse(&exchange.body).ok(), msn, part })
-}
-
-/// Rule 41: the same URL, or the same one with its parameters in another order, in the same state.
-pub fn rule_41_the_same_request_has_the_same_answer(bodies: &[&[u8]]) -> Vec<Violation> {
-    let same = bodies.windows(2).all(|pair| pair.first() == pair.last());
-    broken(41, unless(same, || format!("{} answers differ", bodies.len())))
-}
-
-/// Rule 43: an answer leaves because of the publication, not because of somebody's polling interval. Counted in
-/// plain requests that were answered, one after the other, between publication and answer.
-pub fn rule_43_answers_are_caused_by_the_publication(round_trips: &[u32]) -> Vec<Violation> {
-    let late = round_trips.iter().filter(|trips| **trips > PROMPT_ROUND_TRIPS).count();
-    broken(43, unless(late * 10 <= round_trips.len(), || format!("{late} of {} came late", round_trips.len())))
-}
-
-/// Plain requests that may overtake a released one; a wait of 20 ms has room for far more.
-pub const PROMPT_ROUND_TRIPS: u32 = 25;
-
-/// Rule 44: a plain request is answered with a playlist of at least three target durations, or not at all.
-pub fn rule_44_no_live_playlist_is_short(status: u16, body: &str) -> Vec<Violation> {
-    if status != 200 {
-        return broken(44, unless(status == 404 || status == 503, || format!("status {status}")));
-    }
-    let Ok(parsed) = parse(body) else { return broken(44, vec!["200 without a playlist".to_owned()]) };
-    let covered: Duration = parsed.segments.iter().map(covered).sum();
-    let long = parsed.ended || covered >= parsed.target_duration * 3;
-    broken(44, unless(long, || format!("live with {covered:?}")))
-}
-
-/// Rule 66: what a rendition report names is there.
-pub fn rule_66_what_is_reported_is_there(exchange: &Exchange) -> Vec<Violation> {
-    let there = exchange.status == 200 && exchange.release == Release::AtOnce;
-    broken(66, unless(there, || format!("{}: {} {:?}", exchange.query, exchange.status, exchange.release)))
-}
-
-fn broken(rule: u8, details: Vec<String>) -> Vec<Violation> {
-    details.into_iter().map(|detail| Violation { rule, detail }).collect()
+    all(
+        &[RULES],
+        &Read {
+            exchange: exchange.clone(),
+            before,
+            after: parse(&exchange.body).ok(),
+            msn,
+            part,
+        },
+    )
 }
 
 fn directive(query: &str, name: &str) -> Directive {
-    let value = query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
+    let value = query
+        .split('&')
+        .find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
     value.map_or(Directive::Absent, |value| {
         let digits = value.bytes().all(|b| b.is_ascii_digit());
-        value.parse().ok().filter(|_| digits).map_or(Directive::Malformed, Directive::Value)
+        value
+            .parse()
+            .ok()
+            .filter(|_| digits)
+            .map_or(Directive::Malformed, Directive::Value)
     })
 }
 
 impl Read {
     /// MSN of the last whole segment, or of the one before the first where none is whole.
     fn whole(&self) -> u64 {
-        self.before.last_whole().map_or(self.before.media_sequence.0.saturating_sub(1), |msn| msn.0)
+        self.before
+            .last_whole()
+            .map_or(self.before.media_sequence.0.saturating_sub(1), |msn| msn.0)
     }
 
     /// Segment and index of the last part listed.
@@ -156,9 +156,19 @@ impl Read {
 
     /// Advance Part Limit, rfc8216bis §6.2.5.2.
     fn limit(&self) -> u64 {
-        let target = self.before.part_target.unwrap_or(Duration::from_secs(1)).as_secs_f64();
-        let parts = if target < 1.0 && target > 0.0 { (3.0 / target).ceil() } else { 3.0 };
-        (3..=3_000).find(|n: &u32| f64::from(*n) >= parts).map_or(3_000, u64::from)
+        let target = self
+            .before
+            .part_target
+            .unwrap_or(Duration::from_secs(1))
+            .as_secs_f64();
+        let parts = if target < 1.0 && target > 0.0 {
+            (3.0 / target).ceil()
+        } else {
+            3.0
+        };
+        (3..=3_000)
+            .find(|n: &u32| f64::from(*n) >= parts)
+            .map_or(3_000, u64::from)
     }
 
     /// Parts between the last one and the request, where the playlist says so: in the open segment, or in the
@@ -177,45 +187,62 @@ impl Read {
     }
 
     fn said(&self) -> String {
-        format!("{}: {} {:?}", self.exchange.query, self.exchange.status, self.exchange.release)
+        format!(
+            "{}: {} {:?}",
+            self.exchange.query, self.exchange.status, self.exchange.release
+        )
     }
 
     /// Whether the answer's playlist ends at a segment and part, or later, or for good.
     fn reached(&self, enough: impl Fn(&Parsed) -> bool) -> bool {
-        self.after.as_ref().is_some_and(|after| after.ended || enough(after))
+        self.after
+            .as_ref()
+            .is_some_and(|after| after.ended || enough(after))
     }
 
     /// A wait that the stream kept: neither the end nor a stall cut it short.
     fn kept(&self) -> bool {
-        let ended = self.after.as_ref().is_some_and(|after| after.ended);
-        !ended && !matches!(self.exchange.release, Release::Expired(_))
+        !self.exchange.ended && !matches!(self.exchange.release, Release::Expired(_))
     }
 }
 
 /// rfc8216bis §6.2.5.2.
 fn rule_30_an_msn_waits_for_the_whole_segment(read: &Read) -> Vec<String> {
-    let Some((msn, None)) = read.live() else { return Vec::new() };
+    let Some((msn, None)) = read.live() else {
+        return Vec::new();
+    };
     if msn <= read.whole() || msn > read.whole() + 2 || !read.kept() {
         return Vec::new();
     }
-    let given = read.exchange.status == 200 && read.reached(|after| after.last_whole().is_some_and(|whole| whole.0 >= msn));
+    let given = read.exchange.status == 200
+        && read.reached(|after| after.last_whole().is_some_and(|whole| whole.0 >= msn));
     unless(given, || read.said())
 }
 
 /// rfc8216bis §6.2.5.2.
 fn rule_31_a_part_waits_for_that_part(read: &Read) -> Vec<String> {
-    let Some((msn, Some(part))) = read.live() else { return Vec::new() };
-    let near = read.ahead(msn, part).is_some_and(|ahead| (1..=read.limit()).contains(&ahead));
+    let Some((msn, Some(part))) = read.live() else {
+        return Vec::new();
+    };
+    let near = read
+        .ahead(msn, part)
+        .is_some_and(|ahead| (1..=read.limit()).contains(&ahead));
     if !near || !read.kept() {
         return Vec::new();
     }
-    let there = |after: &Parsed| after.last().is_some_and(|(m, p)| m.0 > msn || (m.0 == msn && p.is_some_and(|p| p.0 >= part)));
+    let there = |after: &Parsed| {
+        after
+            .last()
+            .is_some_and(|(m, p)| m.0 > msn || (m.0 == msn && p.is_some_and(|p| p.0 >= part)))
+    };
     unless(read.exchange.status == 200 && read.reached(there), || read.said())
 }
 
 /// rfc8216bis §6.2.5.2: however far beyond.
 fn rule_32_a_part_beyond_a_finished_segment_is_the_next_ones_first(read: &Read) -> Vec<String> {
-    let Some((msn, Some(part))) = read.live() else { return Vec::new() };
+    let Some((msn, Some(part))) = read.live() else {
+        return Vec::new();
+    };
     if read.finished(msn).is_none_or(|last| part <= last) || !read.kept() {
         return Vec::new();
     }
@@ -223,30 +250,13 @@ fn rule_32_a_part_beyond_a_finished_segment_is_the_next_ones_first(read: &Read) 
     unless(read.exchange.status == 200 && read.reached(next), || read.said())
 }
 
-/// rfc8216bis §6.2.5.2.
-fn rule_33_a_part_without_msn_is_refused(read: &Read) -> Vec<String> {
-    let alone = !read.before.ended && read.msn == Directive::Absent && matches!(read.part, Directive::Value(_));
-    unless(!alone || read.refused_at_once(), || read.said())
-}
-
-/// rfc8216bis §6.2.5.2; an open segment may be counted as the last one or not.
-fn rule_34_an_msn_too_far_ahead_is_refused(read: &Read) -> Vec<String> {
-    let far = read.live().is_some_and(|(msn, _)| msn > read.last().0.saturating_add(2));
-    unless(!far || read.refused_at_once(), || read.said())
-}
-
-/// rfc8216bis §6.2.5.2.
-fn rule_35_a_part_too_far_ahead_is_refused(read: &Read) -> Vec<String> {
-    let Some((msn, Some(part))) = read.live() else { return Vec::new() };
-    let far = read.ahead(msn, part).is_some_and(|ahead| ahead > read.limit());
-    unless(!far || read.refused_at_once(), || read.said())
-}
-
 /// rfc8216bis §6.2.5.2; a target duration more is the observer's.
 fn rule_36_a_wait_ends_after_three_target_durations(read: &Read) -> Vec<String> {
     let target = read.before.target_duration;
     let good = match read.exchange.release {
-        Release::Expired(waited) => read.exchange.status == 503 && waited >= target * 3 && waited <= target * 4,
+        Release::Expired(waited) => {
+            read.exchange.status == 503 && waited >= target * 3 && waited <= target * 4
+        }
         Release::AtOnce | Release::Publication => read.exchange.status != 503,
     };
     unless(good, || read.said())
@@ -254,32 +264,40 @@ fn rule_36_a_wait_ends_after_three_target_durations(read: &Read) -> Vec<String> 
 
 /// rfc8216bis §6.2.5.2: with the whole current playlist, however old the number.
 fn rule_37_what_is_here_is_given_at_once(read: &Read) -> Vec<String> {
-    let Exchange { status, release, body, before, .. } = &read.exchange;
+    let Exchange {
+        status,
+        release,
+        body,
+        before,
+        ..
+    } = &read.exchange;
     let given = *status == 200 && *release == Release::AtOnce && body == before;
     unless(!read.listed() || given, || read.said())
 }
 
 /// rfc8216bis §6.2.5.1 and §6.2.5.2.
 fn rule_38_directives_are_ignored_after_the_end(read: &Read) -> Vec<String> {
-    let Exchange { status, release, body, before, .. } = &read.exchange;
+    let Exchange {
+        status,
+        release,
+        body,
+        before,
+        ..
+    } = &read.exchange;
     let given = *status == 200 && *release == Release::AtOnce && body == before;
     unless(!read.before.ended || given, || read.said())
 }
 
 /// A request that was waiting when the stream ended gets the last playlist.
 fn rule_39_the_end_answers_everyone(read: &Read) -> Vec<String> {
-    let waited = read.exchange.release == Release::Publication && !read.before.ended;
-    let playlist = read.exchange.status == 200 && read.after.is_some();
-    unless(!waited || playlist, || read.said())
-}
-
-/// rfc8216bis §6.2.5.
-fn rule_40_directives_are_numbers_and_unknown_ones_ignored(read: &Read) -> Vec<String> {
-    let malformed = [read.msn, read.part].contains(&Directive::Malformed);
-    if malformed && !read.before.ended {
-        return unless(read.refused_at_once(), || read.said());
-    }
-    let Exchange { status, body, before, .. } = &read.exchange;
-    let plain = read.msn == Directive::Absent && read.part == Directive::Absent;
-    unless(!plain || (*status == 200 && body == before), || read.said())
+    let Exchange {
+        status,
+        release,
+        ended,
+        ..
+    } = &read.exchange;
+    let last = *status == 200 && read.after.as_ref().is_some_and(|after| after.ended);
+    unless(!ended || (last && *release == Release::Publication), || {
+        read.said()
+    })
 }

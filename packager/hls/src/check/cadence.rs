@@ -29,7 +29,10 @@ pub struct Series {
     pub slack: Duration,
 }
 
-const RULES: &[Rule<Series>] = &[(14, rule_14_a_part_in_every_part_target), (15, rule_15_a_segment_in_every_one_and_a_half_target_durations)];
+const RULES: &[Rule<Series>] = &[
+    (14, rule_14_a_part_in_every_part_target),
+    (15, rule_15_a_segment_in_every_one_and_a_half_target_durations),
+];
 
 /// Both rules about cadence.
 pub fn check(series: &Series) -> Vec<Violation> {

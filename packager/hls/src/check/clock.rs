@@ -25,7 +25,9 @@ fn rule_69_every_segment_has_a_date(said: &Said) -> Vec<String> {
 fn rule_71_every_discontinuity_has_a_date(said: &Said) -> Vec<String> {
     let after = numbered(&said.parsed).filter(|(_, segment)| segment.discontinuity);
     let undated = after.filter(|(_, segment)| segment.date_time.is_none());
-    undated.map(|(msn, _)| format!("segment {msn} follows a discontinuity without a date")).collect()
+    undated
+        .map(|(msn, _)| format!("segment {msn} follows a discontinuity without a date"))
+        .collect()
 }
 
 /// rfc8216bis §6.2.1.
@@ -39,7 +41,9 @@ fn rule_72_a_new_map_is_a_discontinuity(said: &Said) -> Vec<String> {
 
 /// Apple authoring 8.17.
 fn rule_73_the_discontinuity_sequence_is_given(said: &Said) -> Vec<String> {
-    unless(said.parsed.discontinuity_sequence.is_some(), || "no EXT-X-DISCONTINUITY-SEQUENCE".to_owned())
+    unless(said.parsed.discontinuity_sequence.is_some(), || {
+        "no EXT-X-DISCONTINUITY-SEQUENCE".to_owned()
+    })
 }
 
 /// rfc8216bis §6.2.2.
@@ -47,7 +51,10 @@ fn rule_77_a_live_window_is_long_enough(said: &Said) -> Vec<String> {
     if said.parsed.ended {
         return Vec::new();
     }
-    let mut out: Vec<String> = said.tags("#EXT-X-PLAYLIST-TYPE").map(|kind| format!("live, of type {kind}")).collect();
+    let mut out: Vec<String> = said
+        .tags("#EXT-X-PLAYLIST-TYPE")
+        .map(|kind| format!("live, of type {kind}"))
+        .collect();
     let window: Duration = said.parsed.segments.iter().map(covered).sum();
     if window < said.parsed.target_duration * 3 {
         out.push(format!("a window of {window:?}"));

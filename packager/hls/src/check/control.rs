@@ -18,7 +18,9 @@ pub(super) const RULES: &[Rule<Said>] = &[
 ];
 
 fn skip_until(said: &Said) -> Option<f64> {
-    attribute(said.parsed.server_control.as_deref()?, "CAN-SKIP-UNTIL")?.parse().ok()
+    attribute(said.parsed.server_control.as_deref()?, "CAN-SKIP-UNTIL")?
+        .parse()
+        .ok()
 }
 
 fn skips_dates(said: &Said) -> bool {
@@ -37,21 +39,31 @@ fn rule_22_part_hold_back_is_three_part_targets(said: &Said) -> Vec<String> {
     let (Some(target), Some(back)) = (said.parsed.part_target, said.parsed.part_hold_back) else {
         return Vec::new();
     };
-    unless(back >= target * 3, || format!("PART-HOLD-BACK {back:?}, PART-TARGET {target:?}"))
+    unless(back >= target * 3, || {
+        format!("PART-HOLD-BACK {back:?}, PART-TARGET {target:?}")
+    })
 }
 
 /// rfc8216bis §4.4.3.8.
 fn rule_23_hold_back_is_three_target_durations(said: &Said) -> Vec<String> {
     let target = said.parsed.target_duration;
-    let Some(back) = said.parsed.hold_back else { return Vec::new() };
-    unless(back >= target * 3, || format!("HOLD-BACK {back:?}, target duration {target:?}"))
+    let Some(back) = said.parsed.hold_back else {
+        return Vec::new();
+    };
+    unless(back >= target * 3, || {
+        format!("HOLD-BACK {back:?}, target duration {target:?}")
+    })
 }
 
 /// rfc8216bis §4.4.3.8.
 fn rule_24_skipping_starts_six_target_durations_away(said: &Said) -> Vec<String> {
-    let Some(until) = skip_until(said) else { return Vec::new() };
+    let Some(until) = skip_until(said) else {
+        return Vec::new();
+    };
     let least = (said.parsed.target_duration * 6).as_secs_f64();
-    unless(until >= least, || format!("CAN-SKIP-UNTIL {until}, at least {least}"))
+    unless(until >= least, || {
+        format!("CAN-SKIP-UNTIL {until}, at least {least}")
+    })
 }
 
 /// rfc8216bis §4.4.3.8.
@@ -68,5 +80,7 @@ fn rule_28_long_windows_offer_delta_updates(said: &Said) -> Vec<String> {
     }
     let dates = said.tags("#EXT-X-DATERANGE").next().is_some();
     let offered = skip_until(said).is_some() && (!dates || skips_dates(said));
-    unless(offered, || format!("a window of {window:?} without delta updates"))
+    unless(offered, || {
+        format!("a window of {window:?} without delta updates")
+    })
 }

@@ -8,7 +8,8 @@ pub(super) fn unix(text: &str) -> Option<Duration> {
     let [year, month, day] = numbers(date, '-')?;
     let (time, fraction) = time.split_once('.')?;
     let [hour, minute, second] = numbers(time, ':')?;
-    let in_range = (1..=12).contains(&month) && (1..=31).contains(&day) && hour < 24 && minute < 60 && second < 61;
+    let in_range =
+        (1..=12).contains(&month) && (1..=31).contains(&day) && hour < 24 && minute < 60 && second < 61;
     if !in_range || fraction.len() != 3 || year < 1970 {
         return None;
     }
@@ -18,7 +19,11 @@ pub(super) fn unix(text: &str) -> Option<Duration> {
 
 fn numbers(text: &str, separator: char) -> Option<[u64; 3]> {
     let mut fields = text.split(separator);
-    let out = [number(fields.next()?)?, number(fields.next()?)?, number(fields.next()?)?];
+    let out = [
+        number(fields.next()?)?,
+        number(fields.next()?)?,
+        number(fields.next()?)?,
+    ];
     fields.next().is_none().then_some(out)
 }
 
@@ -31,7 +36,20 @@ fn number(text: &str) -> Option<u64> {
 fn days(year: u64, month: u64, day: u64) -> u64 {
     let leap = |year: u64| year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
     let years: u64 = (1970..year).map(|year| 365 + u64::from(leap(year))).sum();
-    let lengths = [31, 28 + u64::from(leap(year)), 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+    let lengths = [
+        31,
+        28 + u64::from(leap(year)),
+        31,
+        30,
+        31,
+        30,
+        31,
+        31,
+        30,
+        31,
+        30,
+        31,
+    ];
     let months: u64 = lengths.iter().zip(1..month).map(|(length, _)| length).sum();
     years + months + day - 1
 }
@@ -44,7 +62,13 @@ mod tests {
 
     #[test]
     fn other_forms_are_no_date() {
-        for bad in ["", "2024-01-01T00:00:00Z", "2024-01-01T00:00:00.000+01:00", "2024-13-01T00:00:00.000Z", "T.Z"] {
+        for bad in [
+            "",
+            "2024-01-01T00:00:00Z",
+            "2024-01-01T00:00:00.000+01:00",
+            "2024-13-01T00:00:00.000Z",
+            "T.Z",
+        ] {
             assert_eq!(unix(bad), None, "{bad}");
         }
     }

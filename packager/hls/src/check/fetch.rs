@@ -51,7 +51,10 @@ pub fn check(fetch: &Fetch) -> Vec<Violation> {
 }
 
 fn said(fetch: &Fetch) -> String {
-    format!("{:?}: {} {:?}, complete: {}", fetch.place, fetch.status, fetch.release, fetch.complete)
+    format!(
+        "{:?}: {} {:?}, complete: {}",
+        fetch.place, fetch.status, fetch.release, fetch.complete
+    )
 }
 
 fn given(fetch: &Fetch, release: Release) -> bool {
@@ -60,26 +63,40 @@ fn given(fetch: &Fetch, release: Release) -> bool {
 
 /// rfc8216bis §6.2.2.
 fn rule_13_a_removed_part_stays_for_three_target_durations(fetch: &Fetch) -> Vec<String> {
-    let Place::Removed(since) = fetch.place else { return Vec::new() };
+    let Place::Removed(since) = fetch.place else {
+        return Vec::new();
+    };
     let gone = since > fetch.target_duration * 3;
     unless(gone || given(fetch, Release::AtOnce), || said(fetch))
 }
 
 /// rfc8216bis §6.2.1.
 fn rule_16_what_is_listed_is_given_at_once(fetch: &Fetch) -> Vec<String> {
-    unless(fetch.place != Place::Listed || given(fetch, Release::AtOnce), || said(fetch))
+    unless(
+        fetch.place != Place::Listed || given(fetch, Release::AtOnce),
+        || said(fetch),
+    )
 }
 
 /// rfc8216bis §6.2.6.
 fn rule_58_a_hinted_part_waits_and_comes_whole(fetch: &Fetch) -> Vec<String> {
-    unless(fetch.place != Place::Hinted || given(fetch, Release::Publication), || said(fetch))
+    unless(
+        fetch.place != Place::Hinted || given(fetch, Release::Publication),
+        || said(fetch),
+    )
 }
 
 /// rfc8216bis §6.2.6 allows a 404 for both; players never ask again after one, so a near part waits.
 fn rule_59_a_part_a_little_ahead_waits_and_a_far_one_is_unknown(fetch: &Fetch) -> Vec<String> {
-    let Place::Ahead(parts) = fetch.place else { return Vec::new() };
+    let Place::Ahead(parts) = fetch.place else {
+        return Vec::new();
+    };
     let unknown = fetch.status == 404 && fetch.release == Release::AtOnce;
-    let good = if parts > fetch.advance_part_limit { unknown } else { given(fetch, Release::Publication) };
+    let good = if parts > fetch.advance_part_limit {
+        unknown
+    } else {
+        given(fetch, Release::Publication)
+    };
     unless(good, || said(fetch))
 }
 

@@ -76,10 +76,20 @@ const TEXT_RULES: &[Rule<str>] = &[
 impl Said {
     fn read(text: &str) -> Result<Self, Vec<Violation>> {
         match parse(text) {
-            Ok(parsed) => Ok(Self { text: text.to_owned(), parsed }),
+            Ok(parsed) => Ok(Self {
+                text: text.to_owned(),
+                parsed,
+            }),
             Err(error) => {
                 let broken = all(&[TEXT_RULES], text);
-                Err(if broken.is_empty() { vec![Violation { rule: 0, detail: error.to_string() }] } else { broken })
+                Err(if broken.is_empty() {
+                    vec![Violation {
+                        rule: 0,
+                        detail: error.to_string(),
+                    }]
+                } else {
+                    broken
+                })
             }
         }
     }
@@ -95,7 +105,10 @@ pub fn playlist(text: &str) -> Vec<Violation> {
     match Said::read(text) {
         Ok(said) => {
             let mut broken = all(&[TEXT_RULES], text);
-            broken.extend(all(&[parts::RULES, control::RULES, hints::RULES, clock::RULES], &said));
+            broken.extend(all(
+                &[parts::RULES, control::RULES, hints::RULES, clock::RULES],
+                &said,
+            ));
             broken
         }
         Err(broken) => broken,
@@ -107,7 +120,10 @@ pub fn siblings(playlists: &[Sibling<'_>]) -> Vec<Violation> {
     let mut tracks = Vec::with_capacity(playlists.len());
     for Sibling { uri, text } in playlists {
         match Said::read(text) {
-            Ok(said) => tracks.push(siblings::Track { uri: (*uri).to_owned(), said }),
+            Ok(said) => tracks.push(siblings::Track {
+                uri: (*uri).to_owned(),
+                said,
+            }),
             Err(broken) => return broken,
         }
     }
@@ -118,7 +134,10 @@ pub fn siblings(playlists: &[Sibling<'_>]) -> Vec<Violation> {
 pub fn successive(previous: &str, next: &str) -> Vec<Violation> {
     match (Said::read(previous), Said::read(next)) {
         (Ok(previous), Ok(next)) => {
-            let pair = successive::Pair { previous: previous.parsed, next: next.parsed };
+            let pair = successive::Pair {
+                previous: previous.parsed,
+                next: next.parsed,
+            };
             all(&[successive::RULES], &pair)
         }
         (Err(broken), _) | (_, Err(broken)) => broken,
@@ -143,7 +162,8 @@ fn unless(holds: bool, detail: impl FnOnce() -> String) -> Vec<String> {
 }
 
 fn tags<'a>(text: &'a str, name: &'static str) -> impl Iterator<Item = &'a str> {
-    text.lines().filter_map(move |line| line.strip_prefix(name)?.strip_prefix(':'))
+    text.lines()
+        .filter_map(move |line| line.strip_prefix(name)?.strip_prefix(':'))
 }
 
 /// Segments with their numbers.

@@ -19,21 +19,32 @@ pub(super) const RULES: &[Rule<Said>] = &[
 /// rfc8216bis §4.4.3.7.
 fn rule_01_parts_need_a_part_target(said: &Said) -> Vec<String> {
     let parts = said.parsed.parts().count();
-    unless(parts == 0 || said.parsed.part_target.is_some(), || format!("{parts} parts and no PART-TARGET"))
+    unless(parts == 0 || said.parsed.part_target.is_some(), || {
+        format!("{parts} parts and no PART-TARGET")
+    })
 }
 
 /// rfc8216bis §4.4.4.9.
 fn rule_02_no_part_is_longer_than_the_target(said: &Said) -> Vec<String> {
-    let Some(target) = said.parsed.part_target else { return Vec::new() };
+    let Some(target) = said.parsed.part_target else {
+        return Vec::new();
+    };
     let long = said.parsed.parts().filter(|part| part.duration > target);
-    long.map(|part| format!("{} of {:?}, target {target:?}", part.uri, part.duration)).collect()
+    long.map(|part| format!("{} of {:?}, target {target:?}", part.uri, part.duration))
+        .collect()
 }
 
 /// rfc8216bis §4.4.4.9: but for independent and GAP parts, parts before a GAP, and a segment's last part. The
 /// last part of an open segment may still turn out to be its last.
 fn rule_03_inner_parts_are_long_enough(said: &Said) -> Vec<String> {
-    let Some(target) = said.parsed.part_target else { return Vec::new() };
-    let pairs = said.parsed.segments.iter().flat_map(|segment| segment.parts.iter().zip(segment.parts.iter().skip(1)));
+    let Some(target) = said.parsed.part_target else {
+        return Vec::new();
+    };
+    let pairs = said
+        .parsed
+        .segments
+        .iter()
+        .flat_map(|segment| segment.parts.iter().zip(segment.parts.iter().skip(1)));
     pairs
         .filter(|(part, next)| !part.independent && !part.gap && !next.gap)
         .filter(|(part, _)| part.duration.as_nanos() * 100 < target.as_nanos() * 85)
@@ -47,7 +58,10 @@ pub(super) fn rule_04_parts_have_uri_and_duration(text: &str) -> Vec<String> {
         let uri = attribute(list, "URI").is_some_and(|uri| uri.len() > 2 && uri.starts_with('"'));
         uri && attribute(list, "DURATION").is_some_and(|seconds| seconds.parse::<f64>().is_ok())
     };
-    tags(text, "#EXT-X-PART").filter(|list| !complete(list)).map(str::to_owned).collect()
+    tags(text, "#EXT-X-PART")
+        .filter(|list| !complete(list))
+        .map(str::to_owned)
+        .collect()
 }
 
 /// Apple authoring 8.1. What a GAP segment covers is an estimate, so it is compared alone, and a run ends there.
@@ -57,19 +71,27 @@ fn rule_07_extinf_is_the_sum_of_parts_and_of_time(said: &Said) -> Vec<String> {
     for (msn, segment) in whole().filter(|(_, segment)| !segment.parts.is_empty()) {
         let parts: Duration = segment.parts.iter().map(|part| part.duration).sum();
         if parts.abs_diff(segment.duration) > FRAME {
-            out.push(format!("segment {msn} of {:?} with parts of {parts:?}", segment.duration));
+            out.push(format!(
+                "segment {msn} of {:?} with parts of {parts:?}",
+                segment.duration
+            ));
         }
     }
     let estimate = said.parsed.part_target.unwrap_or(FRAME);
     let mut run: Option<Duration> = None;
     let following = numbered(&said.parsed).skip(1).map(|(_, segment)| segment);
     for ((msn, segment), next) in whole().zip(following) {
-        let (Some(start), Some(end)) = (dated(segment), dated(next)) else { continue };
+        let (Some(start), Some(end)) = (dated(segment), dated(next)) else {
+            continue;
+        };
         let begun = if segment.gap { start } else { run.unwrap_or(start) };
         let reached = begun + segment.duration;
         let allowed = if segment.gap { estimate } else { FRAME };
         if !next.discontinuity && reached.abs_diff(end) > allowed {
-            out.push(format!("segment {msn} ends {:?} away from the next one's date", reached.abs_diff(end)));
+            out.push(format!(
+                "segment {msn} ends {:?} away from the next one's date",
+                reached.abs_diff(end)
+            ));
         }
         run = (!segment.gap && !next.discontinuity).then_some(reached);
     }
@@ -93,13 +115,17 @@ fn rule_08_no_segment_rounds_to_more_than_the_target(said: &Said) -> Vec<String>
 /// rfc8216bis §4.4.3.1.
 pub(super) fn rule_09_the_target_duration_is_a_whole_number(text: &str) -> Vec<String> {
     let bad = |value: &&str| !value.bytes().all(|b| b.is_ascii_digit()) || value.parse().unwrap_or(0) < 1_u32;
-    tags(text, "#EXT-X-TARGETDURATION").filter(bad).map(str::to_owned).collect()
+    tags(text, "#EXT-X-TARGETDURATION")
+        .filter(bad)
+        .map(str::to_owned)
+        .collect()
 }
 
 /// rfc8216bis §4.4.4.9.
 fn rule_11_segment_tags_come_before_parts(said: &Said) -> Vec<String> {
     let late = numbered(&said.parsed).filter(|(_, segment)| segment.late_tag);
-    late.map(|(msn, _)| format!("segment {msn} has a tag after its first part")).collect()
+    late.map(|(msn, _)| format!("segment {msn} has a tag after its first part"))
+        .collect()
 }
 
 /// rfc8216bis §6.2.2; a segment keeps all of its parts or none, so that a part's index never changes.
@@ -119,5 +145,6 @@ fn rule_12_old_parts_are_taken_out(said: &Said) -> Vec<String> {
 /// rfc8216bis §4.4.4.5: fMP4 needs EXT-X-MAP.
 fn rule_19_every_segment_has_a_map(said: &Said) -> Vec<String> {
     let bare = numbered(&said.parsed).filter(|(_, segment)| segment.map.is_none());
-    bare.map(|(msn, _)| format!("segment {msn} without EXT-X-MAP")).collect()
+    bare.map(|(msn, _)| format!("segment {msn} without EXT-X-MAP"))
+        .collect()
 }

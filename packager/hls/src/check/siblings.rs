@@ -28,7 +28,10 @@ pub(super) const RULES: &[Rule<Tracks>] = &[
 impl Tracks {
     /// The first one with each of the others: what is equal to the first is equal among themselves.
     fn pairs(&self) -> impl Iterator<Item = (&Track, &Track)> {
-        self.0.first().into_iter().flat_map(|first| self.0.iter().skip(1).map(move |other| (first, other)))
+        self.0
+            .first()
+            .into_iter()
+            .flat_map(|first| self.0.iter().skip(1).map(move |other| (first, other)))
     }
 
     /// Reports with the playlist that gives them and, where it exists, the one they are about.
@@ -37,7 +40,11 @@ impl Tracks {
         all.iter().flat_map(move |track| {
             track.said.tags("#EXT-X-RENDITION-REPORT").map(move |list| {
                 let uri = text(list, "URI").map(|uri| resolve(&track.uri, uri));
-                (track, list, all.iter().find(|other| uri.as_ref() == Some(&other.uri)))
+                (
+                    track,
+                    list,
+                    all.iter().find(|other| uri.as_ref() == Some(&other.uri)),
+                )
             })
         })
     }
@@ -68,20 +75,48 @@ fn resolve(base: &str, reference: &str) -> String {
 /// rfc8216bis §6.2.4.
 fn rule_26_server_control_is_the_same(tracks: &Tracks) -> Vec<String> {
     let list = |track: &Track| {
-        let mut list: Vec<_> = track.said.parsed.server_control.iter().flat_map(|list| list.split(',')).map(str::to_owned).collect();
+        let mut list: Vec<_> = track
+            .said
+            .parsed
+            .server_control
+            .iter()
+            .flat_map(|list| list.split(','))
+            .map(str::to_owned)
+            .collect();
         list.sort();
         list
     };
     let differ = tracks.pairs().filter(|(first, other)| list(first) != list(other));
-    differ.map(|(first, other)| format!("{} and {} differ", first.uri, other.uri)).collect()
+    differ
+        .map(|(first, other)| format!("{} and {} differ", first.uri, other.uri))
+        .collect()
 }
 
 /// rfc8216bis §4.4.3.8.
 fn rule_27_the_longest_part_target_rules(tracks: &Tracks) -> Vec<String> {
-    let longest = tracks.0.iter().filter_map(|track| track.said.parsed.part_target).max().unwrap_or_default();
-    let short = |track: &&Track| track.said.parsed.part_hold_back.is_some_and(|back| back < longest * 3);
-    let differ = tracks.pairs().any(|(first, other)| first.said.parsed.part_target != other.said.parsed.part_target);
-    tracks.0.iter().filter(short).filter(|_| differ).map(|track| format!("{} against {longest:?}", track.uri)).collect()
+    let longest = tracks
+        .0
+        .iter()
+        .filter_map(|track| track.said.parsed.part_target)
+        .max()
+        .unwrap_or_default();
+    let short = |track: &&Track| {
+        track
+            .said
+            .parsed
+            .part_hold_back
+            .is_some_and(|back| back < longest * 3)
+    };
+    let differ = tracks
+        .pairs()
+        .any(|(first, other)| first.said.parsed.part_target != other.said.parsed.part_target);
+    tracks
+        .0
+        .iter()
+        .filter(short)
+        .filter(|_| differ)
+        .map(|track| format!("{} against {longest:?}", track.uri))
+        .collect()
 }
 
 /// rfc8216bis B.1.
@@ -89,7 +124,9 @@ fn rule_62_every_other_playlist_is_reported(tracks: &Tracks) -> Vec<String> {
     let mut out = Vec::new();
     for track in &tracks.0 {
         for other in tracks.0.iter().filter(|other| other.uri != track.uri) {
-            let about = tracks.reports().filter(|(by, _, about)| by.uri == track.uri && about.is_some_and(|a| a.uri == other.uri));
+            let about = tracks
+                .reports()
+                .filter(|(by, _, about)| by.uri == track.uri && about.is_some_and(|a| a.uri == other.uri));
             let count = about.count();
             if count != 1 {
                 out.push(format!("{} reports {} {count} times", track.uri, other.uri));
@@ -102,7 +139,10 @@ fn rule_62_every_other_playlist_is_reported(tracks: &Tracks) -> Vec<String> {
 /// rfc8216bis §4.4.5.4: what a report cannot be read without.
 pub(super) fn rule_63_reports_name_a_place(text: &str) -> Vec<String> {
     let vague = |list: &&str| attribute(list, "URI").is_none() || number(list, "LAST-MSN").is_none();
-    tags(text, "#EXT-X-RENDITION-REPORT").filter(vague).map(str::to_owned).collect()
+    tags(text, "#EXT-X-RENDITION-REPORT")
+        .filter(vague)
+        .map(str::to_owned)
+        .collect()
 }
 
 /// rfc8216bis §4.4.5.4.
@@ -112,29 +152,50 @@ fn rule_63_reports_are_complete(tracks: &Tracks) -> Vec<String> {
         let parts = about.is_some_and(|about| about.said.parsed.parts().next().is_some());
         relative && (!parts || number(list, "LAST-PART").is_some())
     };
-    let broken = tracks.reports().filter(|(_, list, about)| !complete(list, *about));
-    broken.map(|(by, list, _)| format!("{}: {list}", by.uri)).collect()
+    let broken = tracks
+        .reports()
+        .filter(|(_, list, about)| !complete(list, *about));
+    broken
+        .map(|(by, list, _)| format!("{}: {list}", by.uri))
+        .collect()
 }
 
 /// rfc8216bis §4.4.5.4.
 fn rule_64_reports_name_the_last_part(tracks: &Tracks) -> Vec<String> {
     let wrong = tracks.reports().filter(|(_, list, about)| {
-        let (Some(msn), Some(part), Some(about)) = (number(list, "LAST-MSN"), number(list, "LAST-PART"), about) else {
+        let (Some(msn), Some(part), Some(about)) =
+            (number(list, "LAST-MSN"), number(list, "LAST-PART"), about)
+        else {
             return false;
         };
         about.said.parsed.last() != Some((Msn(msn), Some(PartIndex(part))))
     });
-    wrong.map(|(by, list, about)| format!("{}: {list}, it ends with {:?}", by.uri, about.map(|a| a.said.parsed.last()))).collect()
+    wrong
+        .map(|(by, list, about)| {
+            format!(
+                "{}: {list}, it ends with {:?}",
+                by.uri,
+                about.map(|a| a.said.parsed.last())
+            )
+        })
+        .collect()
 }
 
 /// rfc8216bis B.1: ends further apart than a part target were not updated within one.
 fn rule_65_all_are_updated_together(tracks: &Tracks) -> Vec<String> {
     let apart = tracks.pairs().filter(|(first, other)| {
         let (one, two) = (&first.said.parsed, &other.said.parsed);
-        let target = one.part_target.max(two.part_target).unwrap_or(one.target_duration);
-        end(one).zip(end(two)).is_some_and(|(one, two)| one.abs_diff(two) > target + FRAME)
+        let target = one
+            .part_target
+            .max(two.part_target)
+            .unwrap_or(one.target_duration);
+        end(one)
+            .zip(end(two))
+            .is_some_and(|(one, two)| one.abs_diff(two) > target + FRAME)
     });
-    apart.map(|(first, other)| format!("{} and {} end apart", first.uri, other.uri)).collect()
+    apart
+        .map(|(first, other)| format!("{} and {} end apart", first.uri, other.uri))
+        .collect()
 }
 
 /// Where a playlist ends, by its own dates.
@@ -150,7 +211,13 @@ fn rule_67_borders_are_the_same(tracks: &Tracks) -> Vec<String> {
         if one.target_duration != two.target_duration || one.media_sequence != two.media_sequence {
             return Some(format!("{} and {} differ at the head", first.uri, other.uri));
         }
-        let count = |parsed: &Parsed| parsed.segments.iter().filter(|segment| segment.uri.is_some()).count();
+        let count = |parsed: &Parsed| {
+            parsed
+                .segments
+                .iter()
+                .filter(|segment| segment.uri.is_some())
+                .count()
+        };
         let together = count(one) == count(two) && borders_agree(one, two);
         (!together).then(|| format!("{} and {} differ", first.uri, other.uri))
     });
@@ -161,24 +228,35 @@ fn rule_67_borders_are_the_same(tracks: &Tracks) -> Vec<String> {
 fn borders_agree(one: &Parsed, two: &Parsed) -> bool {
     let estimate = one.part_target.unwrap_or(FRAME);
     let mut run = (Duration::ZERO, Duration::ZERO);
-    one.segments.iter().zip(&two.segments).filter(|(one, _)| one.uri.is_some()).all(|(one, two)| {
-        if one.gap || two.gap {
-            run = (Duration::ZERO, Duration::ZERO);
-            return one.duration.abs_diff(two.duration) <= estimate;
-        }
-        run = (run.0 + one.duration, run.1 + two.duration);
-        run.0.abs_diff(run.1) <= FRAME
-    })
+    one.segments
+        .iter()
+        .zip(&two.segments)
+        .filter(|(one, _)| one.uri.is_some())
+        .all(|(one, two)| {
+            if one.gap || two.gap {
+                run = (Duration::ZERO, Duration::ZERO);
+                return one.duration.abs_diff(two.duration) <= estimate;
+            }
+            run = (run.0 + one.duration, run.1 + two.duration);
+            run.0.abs_diff(run.1) <= FRAME
+        })
 }
 
 /// rfc8216bis §6.2.4.
 fn rule_68_discontinuities_are_the_same(tracks: &Tracks) -> Vec<String> {
     let at = |track: &Track| -> Vec<Msn> {
-        numbered(&track.said.parsed).filter(|(_, segment)| segment.discontinuity).map(|(msn, _)| msn).collect()
+        numbered(&track.said.parsed)
+            .filter(|(_, segment)| segment.discontinuity)
+            .map(|(msn, _)| msn)
+            .collect()
     };
     let sequence = |track: &Track| track.said.parsed.discontinuity_sequence;
-    let differ = tracks.pairs().filter(|(first, other)| sequence(first) != sequence(other) || at(first) != at(other));
-    differ.map(|(first, other)| format!("{} and {} differ", first.uri, other.uri)).collect()
+    let differ = tracks
+        .pairs()
+        .filter(|(first, other)| sequence(first) != sequence(other) || at(first) != at(other));
+    differ
+        .map(|(first, other)| format!("{} and {} differ", first.uri, other.uri))
+        .collect()
 }
 
 /// rfc8216bis §6.2.4.
@@ -187,11 +265,17 @@ fn rule_70_dates_are_the_same(tracks: &Tracks) -> Vec<String> {
     for (first, other) in tracks.pairs() {
         let dates = |track: &Track| -> std::collections::BTreeMap<Msn, Duration> {
             let dated = |s: &crate::playlist::ParsedSegment| s.date_time.as_deref().and_then(date::unix);
-            numbered(&track.said.parsed).filter_map(|(msn, segment)| Some((msn, dated(segment)?))).collect()
+            numbered(&track.said.parsed)
+                .filter_map(|(msn, segment)| Some((msn, dated(segment)?)))
+                .collect()
         };
         let others = dates(other);
-        let wrong = dates(first).into_iter().find(|(msn, at)| others.get(msn).is_some_and(|b| b.abs_diff(*at) > FRAME));
-        out.extend(unless(wrong.is_none(), || format!("{} and {}: {wrong:?}", first.uri, other.uri)));
+        let wrong = dates(first)
+            .into_iter()
+            .find(|(msn, at)| others.get(msn).is_some_and(|b| b.abs_diff(*at) > FRAME));
+        out.extend(unless(wrong.is_none(), || {
+            format!("{} and {}: {wrong:?}", first.uri, other.uri)
+        }));
     }
     out
 }

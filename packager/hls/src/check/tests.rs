@@ -65,11 +65,18 @@ fn sibling_mutant(rule: u8, change: impl FnOnce(&mut [Media])) {
     let mut all: Vec<Media> = (0..URIS.len()).map(|track| stage.media(track)).collect();
     clean(&together(&all.iter().map(Media::render).collect::<Vec<_>>()));
     change(&mut all);
-    only(rule, &together(&all.iter().map(Media::render).collect::<Vec<_>>()));
+    only(
+        rule,
+        &together(&all.iter().map(Media::render).collect::<Vec<_>>()),
+    );
 }
 
 fn together(texts: &[String]) -> Vec<Violation> {
-    let all: Vec<Sibling<'_>> = URIS.iter().zip(texts).map(|(uri, text)| Sibling { uri, text }).collect();
+    let all: Vec<Sibling<'_>> = URIS
+        .iter()
+        .zip(texts)
+        .map(|(uri, text)| Sibling { uri, text })
+        .collect();
     siblings(&all)
 }
 
@@ -85,7 +92,10 @@ fn next_mutant(rule: u8, between: u64, change: impl FnOnce(&mut Media)) {
 }
 
 fn without(text: &str, tag: &str) -> String {
-    text.lines().filter(|line| !line.starts_with(tag)).map(|line| format!("{line}\n")).collect()
+    text.lines()
+        .filter(|line| !line.starts_with(tag))
+        .map(|line| format!("{line}\n"))
+        .collect()
 }
 
 fn id(name: &str) -> TrackId {

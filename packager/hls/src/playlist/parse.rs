@@ -107,10 +107,19 @@ pub fn parse(text: &str) -> Result<Parsed, Error> {
         return Err(Error::TooLong(text.len()));
     }
     let mut lines = text.lines().enumerate();
-    if lines.next().is_none_or(|(_, first)| first.trim_end() != "#EXTM3U") {
+    if lines
+        .next()
+        .is_none_or(|(_, first)| first.trim_end() != "#EXTM3U")
+    {
         return Err(Error::NotAPlaylist);
     }
-    let mut reader = Reader { out: Parsed { version: 1, ..Parsed::default() }, ..Reader::default() };
+    let mut reader = Reader {
+        out: Parsed {
+            version: 1,
+            ..Parsed::default()
+        },
+        ..Reader::default()
+    };
     for (number, line) in lines {
         reader.line(number + 1, line.trim_end())?;
     }
@@ -292,9 +301,18 @@ mod tests {
     #[test]
     fn what_we_do_not_carry_is_refused_by_name() {
         let with = |line: &str| parse(&format!("#EXTM3U\n#EXT-X-TARGETDURATION:2\n{line}\n"));
-        assert_eq!(with("#EXT-X-BYTERANGE:5@0"), Err(Error::Unsupported("EXT-X-BYTERANGE")));
-        assert_eq!(with("#EXT-X-DEFINE:NAME=\"a\",VALUE=\"b\""), Err(Error::Unsupported("EXT-X-DEFINE")));
-        assert_eq!(with("#EXT-X-PART:DURATION=x"), Err(Error::Malformed(3, "EXT-X-PART")));
+        assert_eq!(
+            with("#EXT-X-BYTERANGE:5@0"),
+            Err(Error::Unsupported("EXT-X-BYTERANGE"))
+        );
+        assert_eq!(
+            with("#EXT-X-DEFINE:NAME=\"a\",VALUE=\"b\""),
+            Err(Error::Unsupported("EXT-X-DEFINE"))
+        );
+        assert_eq!(
+            with("#EXT-X-PART:DURATION=x"),
+            Err(Error::Malformed(3, "EXT-X-PART"))
+        );
         assert_eq!(parse("#EXT-X-VERSION:3"), Err(Error::NotAPlaylist));
         assert_eq!(parse("#EXTM3U\n"), Err(Error::NotMedia));
     }

@@ -17,17 +17,26 @@ impl Media {
 
     fn write(&self, out: &mut String) -> std::fmt::Result {
         writeln!(out, "#EXTM3U")?;
-        // rfc8216bis §8: EXT-X-MAP in a playlist that is not I-frames only needs 6, and nothing here needs more.
-        writeln!(out, "#EXT-X-VERSION:6")?;
+        // Apple's table of versions puts EXT-X-GAP at 8. A live playlist may need one at any time, and its version
+        // should not change between reloads.
+        writeln!(out, "#EXT-X-VERSION:8")?;
         writeln!(out, "#EXT-X-TARGETDURATION:{}", self.target_duration.as_secs())?;
         writeln!(
             out,
             "#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,PART-HOLD-BACK={}",
             Seconds(self.part_hold_back, 3)
         )?;
-        writeln!(out, "#EXT-X-PART-INF:PART-TARGET={}", Seconds(self.part_target, 3))?;
+        writeln!(
+            out,
+            "#EXT-X-PART-INF:PART-TARGET={}",
+            Seconds(self.part_target, 3)
+        )?;
         writeln!(out, "#EXT-X-MEDIA-SEQUENCE:{}", self.media_sequence)?;
-        writeln!(out, "#EXT-X-DISCONTINUITY-SEQUENCE:{}", self.discontinuity_sequence)?;
+        writeln!(
+            out,
+            "#EXT-X-DISCONTINUITY-SEQUENCE:{}",
+            self.discontinuity_sequence
+        )?;
         let mut map = None;
         for segment in &self.segments {
             segment.write(&mut map, out)?;
@@ -61,7 +70,12 @@ impl Segment {
         }
         writeln!(out, "#EXT-X-PROGRAM-DATE-TIME:{}", date_time(self.start))?;
         for part in &self.parts {
-            write!(out, "#EXT-X-PART:DURATION={},URI=\"{}\"", Seconds(part.duration, 5), part.uri)?;
+            write!(
+                out,
+                "#EXT-X-PART:DURATION={},URI=\"{}\"",
+                Seconds(part.duration, 5),
+                part.uri
+            )?;
             if part.independent {
                 write!(out, ",INDEPENDENT=YES")?;
             }
@@ -120,7 +134,11 @@ impl Multivariant {
 impl super::Report {
     /// The report a playlist gives of another track.
     pub fn of(track: &crate::id::TrackId, last: (crate::id::Msn, crate::id::PartIndex)) -> Self {
-        Self { uri: sibling(track), last_msn: last.0, last_part: last.1 }
+        Self {
+            uri: sibling(track),
+            last_msn: last.0,
+            last_part: last.1,
+        }
     }
 }
 

@@ -24,8 +24,18 @@ impl Stage {
     pub(crate) fn new(grid: Grid, first: Cell, window: Duration) -> Self {
         let track = |name: &str| (TrackId::new(name).unwrap(), format!("init-{name}.mp4"));
         let tracks = ["360p", "240p", "audio"].map(track).to_vec();
-        let timeline = Timeline::new(Config { grid, tracks, first, discontinuity_sequence: 0, window });
-        Self { grid, timeline, phase: grid.first_sample(grid.first_frame(first)) }
+        let timeline = Timeline::new(Config {
+            grid,
+            tracks,
+            first,
+            discontinuity_sequence: 0,
+            window,
+        });
+        Self {
+            grid,
+            timeline,
+            phase: grid.first_sample(grid.first_frame(first)),
+        }
     }
 
     /// 30 frames a second in parts of 0.5 s, from a segment's first cell on.
@@ -38,12 +48,19 @@ impl Stage {
     pub(crate) fn share(&self, track: usize, cell: Cell) -> Share {
         let grid = &self.grid;
         if URIS[track].starts_with("audio") {
-            let frames = |cell: Cell| (grid.first_sample(grid.first_frame(cell)) - self.phase).div_ceil(1_024);
+            let frames =
+                |cell: Cell| (grid.first_sample(grid.first_frame(cell)) - self.phase).div_ceil(1_024);
             let samples = (frames(cell.next()) - frames(cell)) * u64::from(AUDIO_FRAME_SAMPLES);
             let nanos = samples * 1_000_000_000 / u64::from(grid.audio_rate());
-            return Share::Media { duration: Duration::from_nanos(nanos), independent: true };
+            return Share::Media {
+                duration: Duration::from_nanos(nanos),
+                independent: true,
+            };
         }
-        Share::Media { duration: grid.cell_duration(), independent: grid.starts_gop(cell) }
+        Share::Media {
+            duration: grid.cell_duration(),
+            independent: grid.starts_gop(cell),
+        }
     }
 
     /// Publishes this many cells in all tracks.

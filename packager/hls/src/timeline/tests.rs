@@ -7,7 +7,11 @@ use proptest::prelude::*;
 /// Every playlist of a stage, as `check` wants them.
 fn judged(stage: &Stage) -> Vec<check::Violation> {
     let texts: Vec<String> = (0..URIS.len()).map(|track| stage.text(track)).collect();
-    let all: Vec<Sibling<'_>> = URIS.iter().zip(&texts).map(|(uri, text)| Sibling { uri, text }).collect();
+    let all: Vec<Sibling<'_>> = URIS
+        .iter()
+        .zip(&texts)
+        .map(|(uri, text)| Sibling { uri, text })
+        .collect();
     let mut broken = siblings(&all);
     broken.extend(texts.iter().flat_map(|text| playlist(text)));
     broken
@@ -33,7 +37,11 @@ fn gap(gaps: &[(usize, u64)], track: usize, cell: Cell) -> bool {
 
 fn deliver(stage: &mut Stage, track: usize, gaps: &[(usize, u64)]) -> Result<Progress, Error> {
     let cell = stage.timeline.due(track)?;
-    let share = if gap(gaps, track, cell) { Share::Gap } else { stage.share(track, cell) };
+    let share = if gap(gaps, track, cell) {
+        Share::Gap
+    } else {
+        stage.share(track, cell)
+    };
     stage.timeline.share(track, cell, share)
 }
 
@@ -43,7 +51,11 @@ fn a_whole_playlist_in_its_own_words() {
     stage.feed(SEGMENT);
     let gap = stage.timeline.due(0).unwrap();
     for track in 0..URIS.len() {
-        let share = if track == 0 { Share::Gap } else { stage.share(track, gap) };
+        let share = if track == 0 {
+            Share::Gap
+        } else {
+            stage.share(track, gap)
+        };
         stage.timeline.share(track, gap, share).unwrap();
     }
     stage.feed(1);
@@ -80,7 +92,8 @@ fn the_end_makes_the_open_segment_whole() {
 #[test]
 fn short_segments_have_as_much_before_the_start_as_others() {
     let rate = FrameRate::new(30, 1).unwrap();
-    for (part_frames, gop_parts, segment_gops) in [(15, 1, 1), (15, 1, 2), (6, 3, 1), (20, 1, 2), (30, 1, 1)] {
+    for (part_frames, gop_parts, segment_gops) in [(15, 1, 1), (15, 1, 2), (6, 3, 1), (20, 1, 2), (30, 1, 1)]
+    {
         let grid = Grid::new(rate, 48_000, part_frames, gop_parts, segment_gops).unwrap();
         let mut stage = Stage::new(grid, Cell(160_000_000), Duration::from_secs(2));
         for _ in 0..60 {
@@ -93,10 +106,17 @@ fn short_segments_have_as_much_before_the_start_as_others() {
 #[test]
 fn refused_shares_change_nothing() {
     let mut stage = Stage::usual();
-    let ahead = (0..=AHEAD_CELLS_MAX).map(|_| deliver(&mut stage, 0, &[])).last().unwrap();
+    let ahead = (0..=AHEAD_CELLS_MAX)
+        .map(|_| deliver(&mut stage, 0, &[]))
+        .last()
+        .unwrap();
     assert_eq!(ahead, Err(Error::Ahead(0)));
     let (due, share) = (stage.timeline.due(1).unwrap(), stage.share(1, Cell(160_000_000)));
-    let order = Error::Order { track: 1, want: due, got: due.next() };
+    let order = Error::Order {
+        track: 1,
+        want: due,
+        got: due.next(),
+    };
     assert_eq!(stage.timeline.share(1, due.next(), share), Err(order));
     assert_eq!(stage.timeline.share(7, due, share), Err(Error::Track(7)));
     assert_eq!(stage.timeline.newest(), None);

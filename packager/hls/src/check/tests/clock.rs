@@ -11,14 +11,20 @@ fn rule_69_every_segment_has_a_date_in_utc_with_milliseconds() {
 
 #[test]
 fn rule_71_every_discontinuity_has_a_date() {
-    let with = running().text(0).replace(DATE, &format!("#EXT-X-DISCONTINUITY\n{DATE}"));
+    let with = running()
+        .text(0)
+        .replace(DATE, &format!("#EXT-X-DISCONTINUITY\n{DATE}"));
     clean(&playlist(&with));
     only(71, &playlist(&with.replace(DATE, "#")));
 }
 
 #[test]
 fn rule_72_a_new_map_is_a_discontinuity() {
-    let change = |media: &mut Media| media.segments[9..].iter_mut().for_each(|s| s.map = "init-2.mp4".to_owned());
+    let change = |media: &mut Media| {
+        media.segments[9..]
+            .iter_mut()
+            .for_each(|s| s.map = "init-2.mp4".to_owned())
+    };
     mutant(72, change);
     let mut marked = running().media(0);
     change(&mut marked);
@@ -52,7 +58,9 @@ fn rule_74_the_media_sequence_never_falls() {
 
 #[test]
 fn rule_75_a_number_keeps_its_uri() {
-    next_mutant(75, 1, |media| media.segments[9].whole.as_mut().unwrap().uri = "seg-1.m4s".to_owned());
+    next_mutant(75, 1, |media| {
+        media.segments[9].whole.as_mut().unwrap().uri = "seg-1.m4s".to_owned()
+    });
 }
 
 #[test]
@@ -60,7 +68,9 @@ fn rule_77_a_live_window_is_long_enough() {
     mutant(77, |media| {
         media.segments.drain(..12);
     });
-    text_mutant(77, |text| text.replace("#EXTM3U\n", "#EXTM3U\n#EXT-X-PLAYLIST-TYPE:EVENT\n"));
+    text_mutant(77, |text| {
+        text.replace("#EXTM3U\n", "#EXTM3U\n#EXT-X-PLAYLIST-TYPE:EVENT\n")
+    });
 }
 
 #[test]
@@ -74,7 +84,11 @@ fn rule_94_only_permitted_edits_happen() {
     stage.timeline.end();
     let ended = stage.media(0);
     clean(&successive(&ended.render(), &ended.render()));
-    let reopened = Media { ended: false, hint: Some("part-160000043.m4s".to_owned()), ..ended.clone() };
+    let reopened = Media {
+        ended: false,
+        hint: Some("part-160000043.m4s".to_owned()),
+        ..ended.clone()
+    };
     only(94, &successive(&ended.render(), &reopened.render()));
 }
 

@@ -28,7 +28,9 @@ fn rule_24_skipping_starts_six_target_durations_away() {
 
 #[test]
 fn rule_25_skipping_date_ranges_needs_skipping() {
-    clean(&playlist(&control("CAN-SKIP-DATERANGES=YES,CAN-SKIP-UNTIL=12.0")(running().text(0))));
+    clean(&playlist(
+        &control("CAN-SKIP-DATERANGES=YES,CAN-SKIP-UNTIL=12.0")(running().text(0)),
+    ));
     text_mutant(25, control("CAN-SKIP-DATERANGES=YES"));
 }
 

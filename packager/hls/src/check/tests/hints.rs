@@ -30,14 +30,22 @@ fn rule_56_there_is_one_hint_of_a_type() {
 fn rule_57_no_hint_stays_after_the_end() {
     let mut stage = running();
     stage.timeline.end();
-    mutant_of(&stage, 57, |media| media.hint = Some("part-160000042.m4s".to_owned()));
+    mutant_of(&stage, 57, |media| {
+        media.hint = Some("part-160000042.m4s".to_owned())
+    });
 }
 
 #[test]
 fn rule_61_no_tag_names_a_byte_range() {
     let hinted = "URI=\"part-160000042.m4s\"";
-    text_mutant(61, |text| text.replace(hinted, &format!("{hinted},BYTERANGE-START=0")));
+    text_mutant(61, |text| {
+        text.replace(hinted, &format!("{hinted},BYTERANGE-START=0"))
+    });
     let listed = "URI=\"part-160000041.m4s\"";
-    text_mutant(61, |text| text.replace(listed, &format!("{listed},BYTERANGE=\"100@0\"")));
-    text_mutant(61, |text| text.replacen("#EXTINF", "#EXT-X-BYTERANGE:100@0\n#EXTINF", 1));
+    text_mutant(61, |text| {
+        text.replace(listed, &format!("{listed},BYTERANGE=\"100@0\""))
+    });
+    text_mutant(61, |text| {
+        text.replacen("#EXTINF", "#EXT-X-BYTERANGE:100@0\n#EXTINF", 1)
+    });
 }

@@ -8,8 +8,12 @@ fn rule_01_parts_come_with_a_part_target() {
 
 #[test]
 fn rule_04_parts_have_uri_and_duration() {
-    text_mutant(4, |text| text.replacen("#EXT-X-PART:DURATION=0.50000,", "#EXT-X-PART:", 1));
-    text_mutant(4, |text| text.replacen("DURATION=0.50000,URI=", "DURATION=0.50000,URL=", 1));
+    text_mutant(4, |text| {
+        text.replacen("#EXT-X-PART:DURATION=0.50000,", "#EXT-X-PART:", 1)
+    });
+    text_mutant(4, |text| {
+        text.replacen("DURATION=0.50000,URI=", "DURATION=0.50000,URL=", 1)
+    });
 }
 
 #[test]
@@ -32,7 +36,9 @@ fn rule_08_no_segment_rounds_to_more_than_the_target() {
 
 #[test]
 fn rule_09_the_target_duration_is_a_whole_number_that_never_changes() {
-    text_mutant(9, |text| text.replace("TARGETDURATION:2\n", "TARGETDURATION:2.0\n"));
+    text_mutant(9, |text| {
+        text.replace("TARGETDURATION:2\n", "TARGETDURATION:2.0\n")
+    });
     text_mutant(9, |text| text.replace("TARGETDURATION:2\n", "TARGETDURATION:0\n"));
     next_mutant(9, 1, |media| media.target_duration = Duration::from_secs(3));
 }
@@ -47,15 +53,24 @@ fn rule_10_part_target_and_hold_back_never_change() {
 fn rule_11_segment_tags_come_before_parts() {
     let part = "#EXT-X-PART:DURATION=0.50000,URI=\"part-160000040.m4s\",INDEPENDENT=YES\n";
     let date = "#EXT-X-PROGRAM-DATE-TIME:2026-07-14T22:13:40.000Z\n";
-    text_mutant(11, |text| text.replace(&format!("{date}{part}"), &format!("{part}{date}")));
+    text_mutant(11, |text| {
+        text.replace(&format!("{date}{part}"), &format!("{part}{date}"))
+    });
 }
 
 #[test]
 fn rule_12_old_parts_are_taken_out() {
     let stage = running();
-    let listed = stage.media(0).segments.iter().filter(|segment| !segment.parts.is_empty()).count();
+    let listed = stage
+        .media(0)
+        .segments
+        .iter()
+        .filter(|segment| !segment.parts.is_empty())
+        .count();
     assert_eq!(listed, 4, "three target durations behind the open segment");
-    mutant(12, |media| media.segments[8].parts = media.segments[12].parts.clone());
+    mutant(12, |media| {
+        media.segments[8].parts = media.segments[12].parts.clone()
+    });
 }
 
 fn moments(stage: &mut Stage, cells: u64) -> Series {
@@ -69,15 +84,30 @@ fn moments(stage: &mut Stage, cells: u64) -> Series {
         moments.push(Moment { at, last, whole });
     }
     let (part_target, target_duration) = (grid.part_target(), grid.target_duration());
-    Series { moments, part_target, target_duration, slack: Duration::ZERO }
+    Series {
+        moments,
+        part_target,
+        target_duration,
+        slack: Duration::ZERO,
+    }
 }
 
 fn every_grid() -> Vec<Grid> {
-    let rates = [(24_000, 1_001), (25, 1), (30_000, 1_001), (30, 1), (50, 1), (60, 1)];
+    let rates = [
+        (24_000, 1_001),
+        (25, 1),
+        (30_000, 1_001),
+        (30, 1),
+        (50, 1),
+        (60, 1),
+    ];
     let rates = rates.map(|(num, den)| FrameRate::new(num, den).unwrap());
     let profiles = [Profile::Low, Profile::Ultra, Profile::Wide];
     let of = |rate, profile| [44_100, 48_000].map(|audio| Grid::of(profile, rate, audio).unwrap());
-    rates.into_iter().flat_map(|rate| profiles.into_iter().flat_map(move |profile| of(rate, profile))).collect()
+    rates
+        .into_iter()
+        .flat_map(|rate| profiles.into_iter().flat_map(move |profile| of(rate, profile)))
+        .collect()
 }
 
 #[test]
@@ -99,7 +129,9 @@ fn rule_15_a_segment_becomes_whole_in_every_one_and_a_half_target_durations() {
     let whole: std::collections::BTreeSet<_> = series.moments.iter().map(|moment| moment.whole).collect();
     assert_eq!(whole.len(), 11, "a segment in every four cells");
     let held = series.moments[15].whole;
-    series.moments[15..20].iter_mut().for_each(|moment| moment.whole = held);
+    series.moments[15..20]
+        .iter_mut()
+        .for_each(|moment| moment.whole = held);
     only(15, &cadence::check(&series));
 }
 

@@ -22,7 +22,11 @@ fn rule_63_reports_are_complete_and_relative() {
     }
     let mut broken = texts();
     broken[0] = broken[0].replace("URI=\"../audio", "URI=\"/live/main/audio");
-    assert_eq!(rules(&together(&broken)), [62, 63], "an absolute report is one of no sibling, too");
+    assert_eq!(
+        rules(&together(&broken)),
+        [62, 63],
+        "an absolute report is one of no sibling, too"
+    );
 }
 
 #[test]
@@ -45,9 +49,16 @@ fn rule_65_all_renditions_are_updated_together() {
     let stale = behind[behind.len() - 3].clone();
     let last = stage.media(1).reports[0].clone();
     let mut all: Vec<Media> = (0..URIS.len()).map(|track| stage.media(track)).collect();
-    all[1] = Media { reports: all[1].reports.clone(), ..stale };
+    all[1] = Media {
+        reports: all[1].reports.clone(),
+        ..stale
+    };
     for track in [0, 2] {
-        let about = all[track].reports.iter_mut().find(|report| report.uri.contains("240p")).unwrap();
+        let about = all[track]
+            .reports
+            .iter_mut()
+            .find(|report| report.uri.contains("240p"))
+            .unwrap();
         about.last_part.0 = last.last_part.0 - 2;
     }
     only(65, &together(&all.iter().map(Media::render).collect::<Vec<_>>()));

@@ -22,8 +22,17 @@ fn exchange(machine: Machine, cells: u64, query: &str, then: Then) -> Exchange {
     let mut stage = Stage::usual();
     stage.feed(cells);
     let before = stage.text(0);
-    let answer = |release, status, body: String| Exchange { query: query.to_owned(), before: before.clone(), release, status, body };
-    let Ok(directives) = Directives::parse(query) else { return answer(Release::AtOnce, 400, String::new()) };
+    let answer = |release, status, body: String| Exchange {
+        query: query.to_owned(),
+        before: before.clone(),
+        release,
+        ended: then == Then::Ends && release != Release::AtOnce,
+        status,
+        body,
+    };
+    let Ok(directives) = Directives::parse(query) else {
+        return answer(Release::AtOnce, 400, String::new());
+    };
     let mut release = Release::AtOnce;
     for _ in 0..100 {
         let position = stage.timeline.position().unwrap();
@@ -41,15 +50,22 @@ fn exchange(machine: Machine, cells: u64, query: &str, then: Then) -> Exchange {
         }
         release = Release::Publication;
     }
-    answer(Release::Expired(Duration::from_secs(600)), 0, String::new())
+    answer(Release::Expired(Duration::from_secs(7)), 503, String::new())
 }
 
 /// Queries around the end of a stream of `cells` cells, near and far.
 fn queries(cells: u64) -> Vec<String> {
     let last = (160_000_000 + cells - 1) / SEGMENT;
-    let mut queries: Vec<String> = ["", "CMCD=x", "_HLS_part=1", "_HLS_msn=-1", "_HLS_msn=x&_HLS_part=0", "_HLS_new=1"]
-        .map(str::to_owned)
-        .to_vec();
+    let mut queries: Vec<String> = [
+        "",
+        "CMCD=x",
+        "_HLS_part=1",
+        "_HLS_msn=-1",
+        "_HLS_msn=x&_HLS_part=0",
+        "_HLS_new=1",
+    ]
+    .map(str::to_owned)
+    .to_vec();
     for msn in (last - 3..last + 5).chain([0, u64::MAX]) {
         queries.push(format!("_HLS_msn={msn}"));
         for part in (0..20).chain([1_000, u64::MAX]) {
@@ -75,7 +91,9 @@ fn the_machine_follows_every_rule_at_every_place_in_a_segment() {
 /// All rules that a wrong machine is caught at.
 fn caught(machine: Machine, then: Then) -> Vec<u8> {
     let all = (10 * SEGMENT..11 * SEGMENT).flat_map(|cells| {
-        queries(cells).into_iter().flat_map(move |query| answer::check(&exchange(machine, cells, &query, then)))
+        queries(cells)
+            .into_iter()
+            .flat_map(move |query| answer::check(&exchange(machine, cells, &query, then)))
     });
     rules(&all.collect::<Vec<_>>())
 }
@@ -87,36 +105,87 @@ fn wait(directives: &Directives) -> (u64, Option<u64>) {
 #[test]
 fn wrong_machines_are_told_from_it() {
     let wrong: [(&str, Machine, Then, &[u8]); 9] = [
-        ("an MSN alone is its part 0", |at, d| match wait(d) {
-            (msn, None) if d.wait.is_some() => at.playlist(&Directives { wait: Some((msn, Some(0))) }),
-            _ => at.playlist(d),
-        }, Then::GoesOn, &[30]),
-        ("any part of the segment will do", |at, d| match wait(d) {
-            (msn, Some(_)) if msn == at.last.0 => Verdict::Ready,
-            _ => at.playlist(d),
-        }, Then::GoesOn, &[31, 32, 35]),
-        ("a part beyond a finished segment is refused", |at, d| match wait(d) {
-            (msn, Some(part)) if at.whole == Some(at.last) && msn == at.last.0 && part > 3 => Verdict::TooFar,
-            _ => at.playlist(d),
-        }, Then::GoesOn, &[32]),
-        ("any MSN waits", |at, d| match (at.playlist(d), d.wait) {
-            (Verdict::TooFar, Some((_, None))) => Verdict::Park,
-            (verdict, _) => verdict,
-        }, Then::Stalls, &[34]),
-        ("any part waits", |at, d| match (at.playlist(d), wait(d)) {
-            (Verdict::TooFar, (msn, Some(_))) if msn <= at.last.0.saturating_add(2) => Verdict::Park,
-            (verdict, _) => verdict,
-        }, Then::Stalls, &[35]),
-        ("an old MSN is refused", |at, d| match wait(d) {
-            (msn, _) if d.wait.is_some() && msn.saturating_add(6) < at.last.0 => Verdict::TooFar,
-            _ => at.playlist(d),
-        }, Then::GoesOn, &[37]),
-        ("what is listed waits for the next", |at, d| match wait(d) {
-            (msn, Some(part)) if msn == at.last.0 && at.part.is_some_and(|last| last.0 == part) => Verdict::Park,
-            _ => at.playlist(d),
-        }, Then::Stalls, &[37]),
-        ("the end is a 404", |at, _| if at.ended { Verdict::Unknown } else { Verdict::Park }, Then::Ends, &[33, 37, 39, 40]),
-        ("the end is not noticed", |at, d| Position { ended: false, ..*at }.playlist(d), Then::Ends, &[39]),
+        (
+            "an MSN alone is its part 0",
+            |at, d| match wait(d) {
+                (msn, None) if d.wait.is_some() => at.playlist(&Directives {
+                    wait: Some((msn, Some(0))),
+                }),
+                _ => at.playlist(d),
+            },
+            Then::GoesOn,
+            &[30],
+        ),
+        (
+            "any part of the segment will do",
+            |at, d| match wait(d) {
+                (msn, Some(_)) if msn == at.last.0 => Verdict::Ready,
+                _ => at.playlist(d),
+            },
+            Then::GoesOn,
+            &[31, 32, 35],
+        ),
+        (
+            "a part beyond a finished segment is refused",
+            |at, d| match wait(d) {
+                (msn, Some(part)) if at.whole == Some(at.last) && msn == at.last.0 && part > 3 => {
+                    Verdict::TooFar
+                }
+                _ => at.playlist(d),
+            },
+            Then::GoesOn,
+            &[32],
+        ),
+        (
+            "any MSN waits",
+            |at, d| match (at.playlist(d), d.wait) {
+                (Verdict::TooFar, Some((_, None))) => Verdict::Park,
+                (verdict, _) => verdict,
+            },
+            Then::Stalls,
+            &[34],
+        ),
+        (
+            "any part waits",
+            |at, d| match (at.playlist(d), wait(d)) {
+                (Verdict::TooFar, (msn, Some(_))) if msn <= at.last.0.saturating_add(2) => Verdict::Park,
+                (verdict, _) => verdict,
+            },
+            Then::Stalls,
+            &[35],
+        ),
+        (
+            "an old MSN is refused",
+            |at, d| match wait(d) {
+                (msn, _) if d.wait.is_some() && msn.saturating_add(6) < at.last.0 => Verdict::TooFar,
+                _ => at.playlist(d),
+            },
+            Then::GoesOn,
+            &[37],
+        ),
+        (
+            "what is listed waits for the next",
+            |at, d| match wait(d) {
+                (msn, Some(part)) if msn == at.last.0 && at.part.is_some_and(|last| last.0 == part) => {
+                    Verdict::Park
+                }
+                _ => at.playlist(d),
+            },
+            Then::Stalls,
+            &[37],
+        ),
+        (
+            "the end is a 404",
+            |at, _| if at.ended { Verdict::Unknown } else { Verdict::Park },
+            Then::Ends,
+            &[33, 37, 39, 40],
+        ),
+        (
+            "the end is not noticed",
+            |at, d| Position { ended: false, ..*at }.playlist(d),
+            Then::Ends,
+            &[39],
+        ),
     ];
     for (name, machine, then, expected) in wrong {
         let caught = caught(machine, then);
