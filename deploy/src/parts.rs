@@ -4,9 +4,10 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
 
+#[cfg(any(feature = "packager", feature = "edge"))]
 use anyhow::Context as _;
+#[cfg(feature = "ingest")]
 use hls::id::StreamId;
-use ingest::Keys;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
@@ -19,6 +20,7 @@ pub(crate) type Service = (
 );
 
 /// Opens the packager's ports; returns where ingests and edges connect.
+#[cfg(feature = "packager")]
 pub(crate) async fn packager(
     config: &Config,
     secret: &str,
@@ -43,6 +45,7 @@ pub(crate) async fn packager(
 }
 
 /// Opens the edge's ports; returns where viewers connect.
+#[cfg(feature = "edge")]
 pub(crate) async fn edge(
     config: &Config,
     data: &Data,
@@ -64,6 +67,7 @@ pub(crate) async fn edge(
 }
 
 /// Starts the ingest on its test picture; returns where encoders connect.
+#[cfg(feature = "ingest")]
 pub(crate) async fn ingest(
     config: &Config,
     data: &Data,
@@ -77,7 +81,7 @@ pub(crate) async fn ingest(
         ladder: config.ladder.clone(),
         profile: config.profile,
         stream: stream.clone(),
-        keys: Keys::new(vec![(key.to_owned(), stream.clone())]),
+        keys: ingest::Keys::new(vec![(key.to_owned(), stream.clone())]),
         feed_secret: secret.as_bytes().to_vec(),
         data_dir: data.dir().to_owned(),
         shutdown: shutdown.clone(),

@@ -43,6 +43,22 @@ impl Roles {
         packager: false,
         edge: false,
     };
+
+    /// Fails where a role is wanted that this build does not have.
+    fn are_built(self) -> anyhow::Result<()> {
+        let wanted = [
+            ("ingest", self.ingest, cfg!(feature = "ingest")),
+            ("packager", self.packager, cfg!(feature = "packager")),
+            ("edge", self.edge, cfg!(feature = "edge")),
+        ];
+        for (name, wanted, built) in wanted {
+            anyhow::ensure!(
+                built || !wanted,
+                "this binary was built without the feature `{name}`"
+            );
+        }
+        Ok(())
+    }
 }
 
 /// Runs until a signal, or until a service fails.
@@ -80,59 +96,47 @@ fn raise_descriptors() {
 
 struct Up {
     data: Data,
+    stream: StreamId,
+    key: String,
     services: JoinSet<(&'static str, anyhow::Result<()>)>,
     ops: Option<tokio::net::TcpListener>,
     /// All of it, where every role runs here.
     places: Option<Places>,
 }
 
+/// Where the services of this process listen.
+#[derive(Default)]
+struct Ports {
+    feed: Option<SocketAddr>,
+    origin: Option<SocketAddr>,
+    viewers: Option<(SocketAddr, Option<SocketAddr>)>,
+    rtmp: Option<SocketAddr>,
+}
+
 impl Up {
     /// Opens every port before anything is served, so that a taken one is found at once.
-    async fn start(mut config: Config, roles: Roles, shutdown: &CancellationToken) -> anyhow::Result<Self> {
+    async fn start(config: Config, roles: Roles, shutdown: &CancellationToken) -> anyhow::Result<Self> {
+        roles.are_built()?;
         let data = Data::open(&config.data.dir)?;
-        let stream = StreamId::new("main")?;
-        let key = data.stream_key()?;
         let secret = secret(&config, roles)?;
         let ops = bind_ops(config.ops.listen).await?;
+        // One left by a process that was killed must not pass for ours.
+        data.remove(announce::FILE);
         let mut up = Self {
+            key: data.stream_key()?,
+            stream: StreamId::new("main")?,
             data,
             services: JoinSet::new(),
             ops: None,
             places: None,
         };
-        let (mut origin, mut viewers, mut rtmp) = (None, None, None);
-        if roles.packager {
-            let (service, feed, at) = parts::packager(&config, &secret, shutdown).await?;
-            up.spawn(service);
-            origin = Some(at);
-            if roles.ingest {
-                config.ingest.packagers = vec![feed];
-            }
-        }
-        if roles.edge {
-            if let (true, Some(origin)) = (config.edge.parents.is_empty(), origin) {
-                config.edge.parents = vec![format!("http://{origin}")];
-            }
-            anyhow::ensure!(
-                !config.edge.parents.is_empty(),
-                "edge.parents names nobody to mirror"
-            );
-            config.edge.home.get_or_insert_with(|| stream.clone());
-            let (service, http, https) = parts::edge(&config, &up.data, shutdown).await?;
-            up.spawn(service);
-            viewers = Some((http, https));
-        }
-        if roles.ingest {
-            let started = parts::ingest(&config, &up.data, &stream, &key, &secret, shutdown);
-            let (service, at) = started.await?;
-            up.spawn(service);
-            rtmp = Some(at);
-        }
-        if let (Some(origin), Some((http, https)), Some(rtmp)) = (origin, viewers, rtmp) {
+        let ports = up.open(config, roles, &secret, shutdown).await?;
+        if let (Some(origin), Some((http, https)), Some(rtmp)) = (ports.origin, ports.viewers, ports.rtmp) {
             let ops = ops.local_addr().context("ops port")?;
+            let (stream, stream_key) = (up.stream.to_string(), up.key.clone());
             up.places = Some(Places {
-                stream: stream.to_string(),
-                stream_key: key,
+                stream,
+                stream_key,
                 rtmp,
                 http,
                 https,
@@ -142,6 +146,49 @@ impl Up {
         }
         up.ops = Some(ops);
         Ok(up)
+    }
+
+    /// Packager, edge, ingest: each is told where the one before it listens.
+    async fn open(
+        &mut self,
+        mut config: Config,
+        roles: Roles,
+        secret: &str,
+        shutdown: &CancellationToken,
+    ) -> anyhow::Result<Ports> {
+        let mut ports = Ports::default();
+        #[cfg(feature = "packager")]
+        if roles.packager {
+            let (service, feed, origin) = parts::packager(&config, secret, shutdown).await?;
+            self.spawn(service);
+            (ports.feed, ports.origin) = (Some(feed), Some(origin));
+        }
+        #[cfg(feature = "edge")]
+        if roles.edge {
+            if let (true, Some(origin)) = (config.edge.parents.is_empty(), ports.origin) {
+                config.edge.parents = vec![format!("http://{origin}")];
+            }
+            anyhow::ensure!(
+                !config.edge.parents.is_empty(),
+                "edge.parents names nobody to mirror"
+            );
+            config.edge.home.get_or_insert_with(|| self.stream.clone());
+            let (service, http, https) = parts::edge(&config, &self.data, shutdown).await?;
+            self.spawn(service);
+            ports.viewers = Some((http, https));
+        }
+        #[cfg(feature = "ingest")]
+        if roles.ingest {
+            if let Some(feed) = ports.feed {
+                config.ingest.packagers = vec![feed];
+            }
+            let (stream, key) = (&self.stream, &self.key);
+            let started = parts::ingest(&config, &self.data, stream, key, secret, shutdown);
+            let (service, rtmp) = started.await?;
+            self.spawn(service);
+            ports.rtmp = Some(rtmp);
+        }
+        Ok(ports)
     }
 
     fn spawn(&mut self, (name, service): Service) {

@@ -20,14 +20,19 @@ pub(crate) struct Config {
     /// `[feed]`
     pub(crate) feed: Feed,
     /// `[ingest]`
+    #[cfg(feature = "ingest")]
     pub(crate) ingest: ingest::config::Config,
     /// `[ladder]`
+    #[cfg(feature = "ingest")]
     pub(crate) ladder: ingest::config::Ladder,
     /// `[packager]`
+    #[cfg(feature = "packager")]
     pub(crate) packager: packager::config::Section,
     /// `[origin]`
+    #[cfg(feature = "packager")]
     pub(crate) origin: packager::config::Origin,
     /// `[edge]`
+    #[cfg(feature = "edge")]
     pub(crate) edge: fanout::Config,
     /// `[ops]`
     pub(crate) ops: Ops,
@@ -84,10 +89,18 @@ const SECRET: [&str; 1] = ["feed.secret"];
 impl Config {
     /// Every mistake that a single key does not show.
     fn mistakes(&self) -> Vec<String> {
-        let mut mistakes = self.ingest.validate();
-        mistakes.extend(self.ladder.validate());
-        mistakes.extend(self.packager.feed.mistakes());
-        mistakes.extend(self.origin.mistakes());
+        let mut mistakes = Vec::new();
+        #[cfg(feature = "ingest")]
+        mistakes.extend(self.ingest.validate().into_iter().chain(self.ladder.validate()));
+        #[cfg(feature = "packager")]
+        mistakes.extend(
+            self.packager
+                .feed
+                .mistakes()
+                .into_iter()
+                .chain(self.origin.mistakes()),
+        );
+        #[cfg(feature = "edge")]
         mistakes.extend(self.edge.mistakes());
         if !self.ops.listen.ip().is_loopback() {
             // Nothing there asks who is calling.

@@ -1,6 +1,6 @@
 //! Access units in, CMAF bytes out; and back, to check what was written.
 //!
-//! Code map: [`codec`] what a track holds and its CODECS string, [`init`] init segments, [`part`] parts,
+//! Code map: [`codec`] what a track holds and its CODECS string, [`init`] init segments, [`mod@part`] parts,
 //! [`read`] both read back.
 //!
 //! Invariants:

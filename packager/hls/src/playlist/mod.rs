@@ -1,4 +1,4 @@
-//! What playlists say: the model, its text ([`Media::render`]), and the text read back ([`parse`]).
+//! What playlists say: the model, its text ([`Media::render`]), and the text read back ([`parse()`]).
 
 mod parse;
 mod render;
