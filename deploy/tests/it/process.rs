@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-const LISTENERS: [&str; 6] = [
+/// Sections that listen.
+pub(crate) const LISTENERS: [&str; 6] = [
     "ingest.rtmp",
     "edge.http",
     "edge.https",

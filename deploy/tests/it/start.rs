@@ -4,7 +4,7 @@ use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 
-use crate::process::{Up, get, ringside};
+use crate::process::{LISTENERS, Up, get, ringside};
 
 #[test]
 fn the_second_run_keeps_key_and_certificate() {
@@ -126,18 +126,10 @@ fn a_bad_configuration_is_named_whole_and_opens_no_port() {
 fn a_port_in_use_is_named_with_its_key() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap();
-    let free = [
-        "ingest.rtmp",
-        "edge.http",
-        "edge.https",
-        "ops",
-        "origin",
-        "packager.feed",
-    ];
-    for key in free {
+    for key in LISTENERS {
         let dir = tempfile::tempdir().unwrap();
         let mut command = ringside(&["up", "--set", &format!("data.dir={}", dir.path().display())]);
-        for name in free {
+        for name in LISTENERS {
             let at = if name == key {
                 address.to_string()
             } else {

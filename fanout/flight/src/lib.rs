@@ -9,7 +9,7 @@
 //! - After a failure or a miss the key stays grounded for a while, so a crowd cannot turn into retries.
 //! - Keys are bounded; at the bound new ones are refused, never queued.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 /// Bounds of a table.
@@ -75,6 +75,8 @@ pub struct Table<K> {
     limits: Limits,
     flying: BTreeMap<K, u32>,
     grounded: BTreeMap<K, (Instant, Refusal)>,
+    /// The same keys by the time they may be asked for again.
+    until: BTreeSet<(Instant, K)>,
 }
 
 impl<K: Ord + Clone> Table<K> {
@@ -84,6 +86,7 @@ impl<K: Ord + Clone> Table<K> {
             limits,
             flying: BTreeMap::new(),
             grounded: BTreeMap::new(),
+            until: BTreeSet::new(),
         }
     }
 
@@ -95,9 +98,7 @@ impl<K: Ord + Clone> Table<K> {
         }
         match self.grounded.get(key) {
             Some((until, refusal)) if now < *until => return Join::Refuse(*refusal),
-            Some(_) => {
-                self.grounded.remove(key);
-            }
+            Some(_) => self.lift(key),
             None => {}
         }
         if self.flying.len() >= self.limits.flights {
@@ -125,18 +126,23 @@ impl<K: Ord + Clone> Table<K> {
     }
 
     fn ground(&mut self, now: Instant, key: &K, life: Duration, refusal: Refusal) {
-        if self.grounded.len() >= self.limits.grounded {
-            self.grounded.retain(|_, (until, _)| *until > now);
+        while self.grounded.len() >= self.limits.grounded {
+            let Some((_, soonest)) = self.until.pop_first() else {
+                break;
+            };
+            self.grounded.remove(&soonest);
         }
-        if self.grounded.len() >= self.limits.grounded {
-            let soonest = self
-                .grounded
-                .iter()
-                .min_by_key(|(_, (until, _))| *until)
-                .map(|(key, _)| key.clone());
-            soonest.map(|key| self.grounded.remove(&key));
+        let until = now + life;
+        if let Some((before, _)) = self.grounded.insert(key.clone(), (until, refusal)) {
+            self.until.remove(&(before, key.clone()));
         }
-        self.grounded.insert(key.clone(), (now + life, refusal));
+        self.until.insert((until, key.clone()));
+    }
+
+    fn lift(&mut self, key: &K) {
+        if let Some((until, _)) = self.grounded.remove(key) {
+            self.until.remove(&(until, key.clone()));
+        }
     }
 }
 

@@ -67,7 +67,7 @@ proptest! {
     #[test]
     fn one_leader_at_a_time(steps in prop::collection::vec((0u8..12, 0u8..4, 0u64..500), 0..300)) {
         let (mut table, mut now) = table();
-        let mut led = std::collections::BTreeSet::new();
+        let mut led = BTreeSet::new();
         for (key, what, ms) in steps {
             now += Duration::from_millis(ms);
             match what {
@@ -82,6 +82,7 @@ proptest! {
             }
             prop_assert_eq!(table.flying(), led.len());
             prop_assert!(table.flying() <= 4 && table.grounded.len() <= 3);
+            prop_assert_eq!(table.grounded.len(), table.until.len());
         }
     }
 }

@@ -1,0 +1,106 @@
+//! What a publication costs (a playlist made, written and read back) and what a request costs (path, query, verdict).
+
+use std::time::Duration;
+
+use divan::counter::BytesCount;
+use divan::{Bencher, black_box};
+use hls::id::{Cell, TrackId};
+use hls::path::{DirectiveError, Directives, Resource};
+use hls::playlist::{self, Media, Parsed};
+use hls::reload::Verdict;
+use hls::time::{FrameRate, Grid, Profile};
+use hls::timeline::{Config, Share, Timeline};
+
+const PROFILES: [Profile; 2] = [Profile::Low, Profile::Ultra];
+const WINDOW: Duration = Duration::from_secs(60);
+const TRACKS: [&str; 3] = ["360p", "240p", "audio"];
+
+fn main() {
+    divan::main();
+}
+
+/// The model of one track's playlist.
+#[divan::bench(args = PROFILES)]
+fn model(bencher: Bencher, profile: Profile) {
+    let timeline = live(profile);
+    bencher.bench(|| black_box(&timeline).playlist(0));
+}
+
+#[divan::bench(args = PROFILES)]
+fn render(bencher: Bencher, profile: Profile) {
+    let media = media(profile);
+    let bytes = BytesCount::of_str(&media.render());
+    bencher.counter(bytes).bench(|| black_box(&media).render());
+}
+
+#[divan::bench(args = PROFILES)]
+fn parse(bencher: Bencher, profile: Profile) {
+    let text = media(profile).render();
+    let read = || -> Parsed { playlist::parse(black_box(&text)).expect("what is rendered can be read") };
+    assert_eq!(read().segments.len(), media(profile).segments.len());
+    bencher.counter(BytesCount::of_str(&text)).bench(read);
+}
+
+#[divan::bench(args = [
+    "/live/main/index.m3u8",
+    "/live/main/360p/media.m3u8",
+    "/live/main/360p/init-0123456789abcdef.mp4",
+    "/live/main/360p/part-160000000.m4s",
+    "/live/main/360p/seg-40000000.m4s",
+])]
+fn resource(path: &str) -> Resource {
+    Resource::parse(black_box(path)).expect("the path follows the grammar")
+}
+
+#[divan::bench(args = ["", "_HLS_msn=40000000&_HLS_part=3", "CMCD=bl%3D1500%2Csid%3D%22a%22&_HLS_msn=40000000&_HLS_part=3"])]
+fn directives(query: &str) -> Result<Directives, DirectiveError> {
+    Directives::parse(black_box(query))
+}
+
+/// The first part of the segment so far ahead of the open one.
+#[divan::bench(args = [(0, Verdict::Ready), (1, Verdict::Park), (9, Verdict::TooFar)])]
+fn verdict(bencher: Bencher, (ahead, verdict): (u64, Verdict)) {
+    let position = live(Profile::Low).position().expect("it has been fed");
+    let directives = Directives {
+        wait: Some((position.last.0 + ahead, Some(0))),
+    };
+    assert_eq!(position.playlist(&directives), verdict);
+    bencher.bench(|| black_box(&position).playlist(black_box(&directives)));
+}
+
+fn media(profile: Profile) -> Media {
+    live(profile).playlist(0).expect("it has been fed")
+}
+
+/// A stream with its window full and one part missing in the open segment: when its playlists are longest.
+fn live(profile: Profile) -> Timeline {
+    let rate = FrameRate::new(30, 1).expect("30 frames a second are in range");
+    let grid = Grid::of(profile, rate, 48_000).expect("every profile has a grid at this rate");
+    let first = grid.first_cell(grid.msn(Cell(160_000_000)));
+    let track = |name| {
+        (
+            TrackId::new(name).expect("a valid id"),
+            format!("init-{name}.mp4"),
+        )
+    };
+    let mut timeline = Timeline::new(Config {
+        grid,
+        tracks: TRACKS.map(track).to_vec(),
+        first,
+        discontinuity_sequence: 0,
+        window: WINDOW,
+    });
+    let fed = grid.frame_at(WINDOW * 2) / u64::from(grid.part_frames());
+    let open = grid.part_index(Cell(first.0 + fed)).0;
+    let last = first.0 + fed - open + u64::from(grid.segment_parts()) - 1;
+    for cell in (first.0..last).map(Cell) {
+        let share = Share::Media {
+            duration: grid.cell_duration(),
+            independent: grid.starts_gop(cell),
+        };
+        for track in 0..TRACKS.len() {
+            timeline.share(track, cell, share).expect("cells come in order");
+        }
+    }
+    timeline
+}
