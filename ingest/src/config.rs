@@ -91,6 +91,9 @@ pub struct Rtmp {
     /// Milliseconds without a byte from an accepted encoder. Default 15000; then it is closed, so that a half-open
     /// connection does not pass for one.
     pub idle_ms_max: u64,
+    /// Milliseconds without a whole frame of picture or sound from an accepted encoder, whatever else it sends.
+    /// Default 15000; then it is closed, so that one which stopped in mid-frame does not keep a place.
+    pub media_idle_ms_max: u64,
 }
 
 impl Default for Rtmp {
@@ -100,6 +103,7 @@ impl Default for Rtmp {
             connections_max: 64,
             write_ms_max: 5_000,
             idle_ms_max: 15_000,
+            media_idle_ms_max: 15_000,
         }
     }
 }
@@ -110,6 +114,7 @@ impl Rtmp {
             ("connections_max", self.connections_max as u64, 1, 10_000),
             ("write_ms_max", self.write_ms_max, 100, 60_000),
             ("idle_ms_max", self.idle_ms_max, 1_000, 600_000),
+            ("media_idle_ms_max", self.media_idle_ms_max, 1_000, 600_000),
         ];
         out_of_range("ingest.rtmp", &ranges)
     }
@@ -295,6 +300,7 @@ mod tests {
             hold_ms: 1,
             rtmp: Rtmp {
                 connections_max: 0,
+                media_idle_ms_max: 0,
                 ..Rtmp::default()
             },
             ..Config::default()
@@ -304,6 +310,7 @@ mod tests {
             "ingest.packagers",
             "ingest.hold_ms",
             "ingest.rtmp.connections_max",
+            "ingest.rtmp.media_idle_ms_max",
         ] {
             assert!(wrong.iter().any(|w| w.starts_with(key)), "{key} not in {wrong:?}");
         }

@@ -17,6 +17,9 @@ use crate::sound;
 
 /// Decoded frames kept for the switcher; the oldest go first.
 const FRAMES_MAX: usize = 30;
+/// Pictures that wait for their decoder when a key frame arrives are thrown away if they begin this long before it,
+/// nanoseconds: after a stall none of them would be shown in time.
+const BEHIND_MAX: i64 = 2_000_000_000;
 /// A decoder that failed is made anew after this.
 const REBUILD_AFTER: Duration = Duration::from_secs(1);
 
@@ -86,9 +89,9 @@ impl Contribution {
     }
 
     fn take_frame(&self, pts: i64, frame: gst::Buffer) {
-        let at = i64::try_from(self.origin.elapsed().as_nanos()).unwrap_or(i64::MAX);
+        let now = self.now();
         let mut ready = self.ready();
-        ready.anchor.observe(at, pts);
+        ready.anchor.observe(now, pts);
         ready.frames.push_back((pts, frame));
         if ready.frames.len() > FRAMES_MAX {
             ready.frames.pop_front();
@@ -103,9 +106,16 @@ impl Contribution {
         let (words, _) = map.as_slice().as_chunks::<4>();
         let interleaved: Vec<f32> = words.iter().map(|word| f32::from_le_bytes(*word)).collect();
         let at = (i128::from(pts) * i128::from(AUDIO_RATE) + 500_000_000) / 1_000_000_000;
+        let now = self.now();
         let mut ready = self.ready();
         ready.has_sound = true;
+        ready.anchor.observe_sound(now, pts);
         ready.sound.write(i64::try_from(at).unwrap_or(0), &interleaved);
+    }
+
+    /// Nanoseconds on the switcher's clock.
+    fn now(&self) -> i64 {
+        i64::try_from(self.origin.elapsed().as_nanos()).unwrap_or(i64::MAX)
     }
 
     fn ready(&self) -> MutexGuard<'_, Ready> {
@@ -222,6 +232,9 @@ impl Decoders {
     }
 
     fn video(&mut self, key: bool, mut unit: Coded) {
+        if key {
+            self.skip_stale(unit.dts);
+        }
         let (contribution, canvas) = (&self.contribution, self.canvas);
         if self.video.is_to_be_made() && key {
             let take = contribution.clone();
@@ -230,7 +243,7 @@ impl Decoders {
             });
             self.video.made(branch);
         }
-        let Some(branch) = &self.video.branch else {
+        let Some(branch) = &mut self.video.branch else {
             return;
         };
         let depth = branch.depth();
@@ -245,13 +258,22 @@ impl Decoders {
         branch.push(unit);
     }
 
+    /// The key frame at `dts` gets a new decoder if the one there is has too much before it.
+    fn skip_stale(&mut self, dts: i64) {
+        let stale = |branch: &mut Branch| branch.behind(dts) > BEHIND_MAX;
+        if let Some(branch) = self.video.branch.take_if(stale) {
+            self.metrics.units_dropped.increment(branch.depth());
+            self.video.made = None;
+        }
+    }
+
     fn audio(&mut self, unit: Coded) {
         if self.audio.is_to_be_made() {
             let take = self.contribution.clone();
             let branch = Branch::audio(&self.audio.config, move |pts, block| take.take_sound(pts, &block));
             self.audio.made(branch);
         }
-        let Some(branch) = &self.audio.branch else {
+        let Some(branch) = &mut self.audio.branch else {
             return;
         };
         if branch.depth() >= UNITS_MAX {

@@ -54,6 +54,12 @@ impl Plan {
         self.rungs.len() + 1
     }
 
+    /// Id of a track.
+    pub(crate) fn id(&self, index: usize) -> TrackId {
+        let audio = || TrackId::new(AUDIO).expect("`audio` follows the id grammar");
+        self.rungs.get(index).map_or_else(audio, |rung| rung.name.clone())
+    }
+
     /// The feed's description of a track whose decoder configuration the encoder has just told.
     pub(crate) fn track(&self, index: usize, config: bytes::Bytes) -> Track {
         match self.rungs.get(index) {
@@ -66,14 +72,14 @@ impl Plan {
                 };
                 let peak_bps = average_bps + self.vbv_bps(average_bps) + self.container_bps();
                 Track {
-                    id: rung.name.clone(),
+                    id: self.id(index),
                     codec,
                     average_bps,
                     peak_bps,
                 }
             }
             None => Track {
-                id: TrackId::new(AUDIO).expect("`audio` follows the id grammar"),
+                id: self.id(index),
                 codec: Codec::Aac { config, channels: 2 },
                 average_bps: self.audio_bps,
                 // The AAC encoder holds its rate only on average; a quarter more covers its swings.

@@ -23,7 +23,7 @@
 //! | `desk` | who is let in, who has to go | |
 //! | `contribution` | one publisher between its socket and the switcher | |
 //! | `retime` | one clock for its sound and picture | yes |
-//! | `playout` | which of its frames is due | yes |
+//! | `playout` | which of its frames is due, and how long late sound is waited for | yes |
 //! | `sound` | its samples at the stream's pace, without clicks | yes |
 //! | `onair` | test picture, encoder, its last picture, or slate | yes |
 //! | `switcher` | a frame and its sound at every tick | |

@@ -4,6 +4,7 @@
     reason = "the one place where this service declares its metrics"
 )]
 
+use hls::id::TrackId;
 use metrics::{
     Counter, Gauge, Histogram, counter, describe_counter, describe_gauge, describe_histogram, gauge,
     histogram,
@@ -44,10 +45,6 @@ pub(crate) struct Metrics {
     pub(crate) units_dropped: Counter,
     /// Samples of silence filled in while an encoder was on air.
     pub(crate) audio_missing: Counter,
-    /// Seconds from a frame's due time to its access unit.
-    pub(crate) encode: Histogram,
-    /// Access units the ladder should have given and did not.
-    pub(crate) units_missing: Counter,
     /// Raw frames waiting for the encoders.
     pub(crate) ladder_queue: Gauge,
     /// Access units waiting for a contribution's decoder.
@@ -83,8 +80,6 @@ impl Metrics {
             frames_dropped: counter!("ringside_ingest_frames_dropped_total"),
             units_dropped: counter!("ringside_ingest_units_dropped_total"),
             audio_missing: counter!("ringside_ingest_audio_missing_samples_total"),
-            encode: histogram!("ringside_ingest_encode_seconds"),
-            units_missing: counter!("ringside_ingest_units_missing_total"),
             ladder_queue: gauge!("ringside_ingest_queue_depth", "queue" => "ladder"),
             decode_queue: gauge!("ringside_ingest_queue_depth", "queue" => "decode"),
             replay_bytes: gauge!("ringside_ingest_replay_bytes"),
@@ -104,6 +99,28 @@ impl Metrics {
     pub(crate) fn show(&self, shown: Source) {
         for ((source, _), gauge) in SOURCES.iter().zip(&self.on_air) {
             gauge.set(if *source == shown { 1.0 } else { 0.0 });
+        }
+    }
+}
+
+/// Handles of one track of the ladder; the label is its id, `audio` included.
+#[derive(Debug, Clone)]
+pub(crate) struct Rung {
+    /// Seconds from a frame's due time to its access unit; none for sound.
+    pub(crate) encode: Histogram,
+    /// Access units the ladder gave.
+    pub(crate) units: Counter,
+    /// Access units the ladder should have given and did not.
+    pub(crate) units_missing: Counter,
+}
+
+impl Rung {
+    pub(crate) fn new(id: &TrackId) -> Self {
+        let id = || id.as_str().to_owned();
+        Self {
+            encode: histogram!("ringside_ingest_encode_seconds", "rung" => id()),
+            units: counter!("ringside_ingest_units_total", "rung" => id()),
+            units_missing: counter!("ringside_ingest_units_missing_total", "rung" => id()),
         }
     }
 }
@@ -135,11 +152,15 @@ fn describe() {
     );
     describe_histogram!(
         "ringside_ingest_encode_seconds",
-        "A frame's due time to its access unit"
+        "A frame's due time to its access unit, by rung"
+    );
+    describe_counter!(
+        "ringside_ingest_units_total",
+        "Access units the ladder gave, by rung"
     );
     describe_counter!(
         "ringside_ingest_units_missing_total",
-        "Access units the ladder did not give"
+        "Access units the ladder did not give, by rung"
     );
     describe_gauge!("ringside_ingest_queue_depth", "Items waiting, by queue");
     describe_gauge!(
@@ -163,4 +184,64 @@ fn describe() {
         "Encoders replaced by a newer one"
     );
     describe_gauge!("ringside_ingest_on_air", "1 for the source that is shown");
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+    use metrics::{Key, KeyName, Metadata, Recorder, SharedString, Unit};
+
+    /// Writes down what is registered.
+    #[derive(Default)]
+    struct Register(Mutex<Vec<(String, String)>>);
+
+    impl Register {
+        fn note(&self, key: &Key) {
+            let labels: Vec<String> = key
+                .labels()
+                .map(|l| format!("{}={}", l.key(), l.value()))
+                .collect();
+            let entry = (key.name().to_owned(), labels.join(","));
+            self.0.lock().unwrap().push(entry);
+        }
+    }
+
+    impl Recorder for Register {
+        fn describe_counter(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+        fn describe_gauge(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+        fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+
+        fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {
+            self.note(key);
+            Counter::noop()
+        }
+
+        fn register_gauge(&self, key: &Key, _: &Metadata<'_>) -> Gauge {
+            self.note(key);
+            Gauge::noop()
+        }
+
+        fn register_histogram(&self, key: &Key, _: &Metadata<'_>) -> Histogram {
+            self.note(key);
+            Histogram::noop()
+        }
+    }
+
+    #[test]
+    fn a_rungs_numbers_carry_its_name_and_nothing_else() {
+        let register = Register::default();
+        let made = metrics::with_local_recorder(&register, || {
+            ["360p", "audio"].map(|id| Rung::new(&TrackId::new(id).unwrap()))
+        });
+        assert_eq!(made.len(), 2);
+        let entries = register.0.lock().unwrap();
+        assert_eq!(entries.len(), 6);
+        for name in ["encode_seconds", "units_total", "units_missing_total"] {
+            let of = |(entry, _): &&(String, String)| *entry == format!("ringside_ingest_{name}");
+            let labels: Vec<&str> = entries.iter().filter(of).map(|(_, l)| l.as_str()).collect();
+            assert_eq!(labels, ["rung=360p", "rung=audio"], "{name}");
+        }
+    }
 }

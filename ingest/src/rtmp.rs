@@ -1,11 +1,13 @@
 //! RTMP listener: sockets around the session machine, keys checked, one publisher at a time.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ::rtmp::handshake::RANDOM_BYTES;
 use ::rtmp::{Event, Limits, Session};
+use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{Semaphore, mpsc};
@@ -26,6 +28,12 @@ const BACKLOG: u32 = 128;
 const UNITS_QUEUED: usize = 256;
 /// After a failed accept (usually no file descriptor left).
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
+/// When the kernel begins to ask whether a silent encoder is still there, how often and how many times.
+const PROBE_AFTER: Duration = Duration::from_secs(5);
+const PROBE_EVERY: Duration = Duration::from_secs(2);
+const PROBES: u32 = 3;
+/// Bytes, probes included, may be unacknowledged for this long.
+const UNACKNOWLEDGED_MAX: Duration = Duration::from_secs(15);
 
 /// What every connection needs.
 pub(crate) struct Server {
@@ -44,18 +52,20 @@ pub(crate) struct Server {
 #[derive(Debug, thiserror::Error)]
 enum Lost {
     #[error("socket")]
-    Io(#[from] std::io::Error),
+    Io(#[from] io::Error),
     #[error(transparent)]
     Session(#[from] ::rtmp::Error),
     #[error("write took too long")]
     Write(#[from] tokio::time::error::Elapsed),
+    #[error("no media in time")]
+    Silent,
     #[error("a newer encoder came with the same key")]
     Replaced,
     #[error("shutting down")]
     Stopped,
 }
 
-/// Opens the port; accepted sockets inherit its keepalive.
+/// Opens the port.
 pub(crate) fn listen(addr: SocketAddr) -> Result<TcpListener, Error> {
     let open = || {
         let socket = if addr.is_ipv4() {
@@ -64,7 +74,6 @@ pub(crate) fn listen(addr: SocketAddr) -> Result<TcpListener, Error> {
             TcpSocket::new_v6()?
         };
         socket.set_reuseaddr(true)?;
-        socket.set_keepalive(true)?;
         socket.bind(addr)?;
         socket.listen(BACKLOG)
     };
@@ -104,7 +113,7 @@ impl Server {
 
     async fn serve(&self, socket: TcpStream, peer: SocketAddr) {
         let mut random = [0; RANDOM_BYTES];
-        if getrandom::fill(&mut random).is_err() || socket.set_nodelay(true).is_err() {
+        if getrandom::fill(&mut random).is_err() || tune(&socket).is_err() {
             return;
         }
         let limits = Limits {
@@ -146,6 +155,8 @@ struct Connection<'a> {
 struct Publisher {
     contribution: Arc<Contribution>,
     units: mpsc::Sender<(Instant, Event)>,
+    /// When it was accepted, or its last frame came.
+    last_media: Instant,
 }
 
 impl Connection<'_> {
@@ -157,6 +168,7 @@ impl Connection<'_> {
                 () = self.closed.cancelled() => {
                     return Err(if self.server.stop.is_cancelled() { Lost::Stopped } else { Lost::Replaced });
                 }
+                () = sleep_until(self.media_deadline()) => return Err(Lost::Silent),
                 () = sleep_until(deadline) => self.session.handle_timeout(Instant::now()),
                 read = socket.read(&mut bytes) => match read? {
                     0 => return Ok(()),
@@ -170,6 +182,14 @@ impl Connection<'_> {
                 return Ok(());
             }
         }
+    }
+
+    /// Pings and parts of a message that never ends keep the session's own deadline away; this one they do not.
+    fn media_deadline(&self) -> Option<Instant> {
+        let within = Duration::from_millis(self.server.config.media_idle_ms_max);
+        self.publisher
+            .as_ref()
+            .map(|publisher| publisher.last_media + within)
     }
 
     async fn drain_events(&mut self) {
@@ -187,9 +207,13 @@ impl Connection<'_> {
                 | Event::Video { .. }
                 | Event::AudioConfig { .. }
                 | Event::Audio { .. }) => {
-                    if let Some(publisher) = &self.publisher {
+                    if let Some(publisher) = &mut self.publisher {
+                        let is_frame = matches!(media, Event::Video { .. } | Event::Audio { .. });
                         // Fails only once the decoders' thread is gone, which ends with this connection.
                         drop(publisher.units.send((Instant::now(), media)).await);
+                        if is_frame {
+                            publisher.last_media = Instant::now();
+                        }
                     }
                 }
             }
@@ -224,7 +248,11 @@ impl Connection<'_> {
         let decoders = Decoders::new(contribution.clone(), server.canvas, server.metrics.clone());
         let (units, queue) = mpsc::channel(UNITS_QUEUED);
         server.tasks.spawn_blocking(move || decode(decoders, queue));
-        self.publisher = Some(Publisher { contribution, units });
+        self.publisher = Some(Publisher {
+            contribution,
+            units,
+            last_media: now,
+        });
         self.session.accept(now);
     }
 
@@ -234,6 +262,18 @@ impl Connection<'_> {
             publisher.contribution.leave();
         }
     }
+}
+
+/// Sends small answers at once, and finds out soon that nobody is there any more.
+fn tune(socket: &TcpStream) -> io::Result<()> {
+    socket.set_nodelay(true)?;
+    let probes = TcpKeepalive::new()
+        .with_time(PROBE_AFTER)
+        .with_interval(PROBE_EVERY)
+        .with_retries(PROBES);
+    let socket = SockRef::from(socket);
+    socket.set_tcp_keepalive(&probes)?;
+    socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED_MAX))
 }
 
 fn decode(mut decoders: Decoders, mut queue: mpsc::Receiver<(Instant, Event)>) {
@@ -246,5 +286,24 @@ async fn sleep_until(deadline: Option<Instant>) {
     match deadline {
         Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
         None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_vanished_encoder_is_found_out_by_the_kernel() {
+        let listener = listen(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+        let _encoder = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (accepted, _) = listener.accept().await.unwrap();
+        tune(&accepted).unwrap();
+        let socket = SockRef::from(&accepted);
+        assert!(socket.keepalive().unwrap() && socket.tcp_nodelay().unwrap());
+        assert_eq!(socket.tcp_keepalive_time().unwrap(), PROBE_AFTER);
+        assert_eq!(socket.tcp_keepalive_interval().unwrap(), PROBE_EVERY);
+        assert_eq!(socket.tcp_keepalive_retries().unwrap(), PROBES);
+        assert_eq!(socket.tcp_user_timeout().unwrap(), Some(UNACKNOWLEDGED_MAX));
     }
 }

@@ -158,13 +158,21 @@ impl Reader {
         count - got
     }
 
-    /// After silence there is nothing to stay in line with: sound goes on where it stopped only if that is near.
+    /// After silence there is nothing to stay in line with: sound goes on where it stopped only if that is near,
+    /// and not ahead of the picture, where it would starve again.
     fn resumed(&self, place: Place, target: f64) -> Place {
         let error = target - place.samples();
-        match self.warm || error.abs() <= RESUME_WITHIN {
+        match self.warm || (-SLEW_FROM..=RESUME_WITHIN).contains(&error) {
             true => place,
             false => Place::at(target - error.clamp(0.0, RESUME_WITHIN)),
         }
+    }
+
+    /// How far the reader is ahead of `target`, milliseconds.
+    #[cfg(test)]
+    pub(crate) fn ahead_ms(&self, target: f64) -> f64 {
+        let place = self.place.map_or(target, Place::samples);
+        (place - target) / 48.0
     }
 
     fn speed(&mut self, error: f64) -> f64 {

@@ -18,7 +18,7 @@ use crate::desk::Desk;
 use crate::error::Error;
 use crate::keys::Keys;
 use crate::ladder::Plan;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Rung};
 use crate::onair::OnAir;
 use crate::picture::{self, TestPicture};
 use crate::pipeline::{self, ladder::Ladder};
@@ -110,7 +110,7 @@ impl Ingest {
         let fail = move |error| drop(failed.try_send(error));
         for index in 0..plan.tracks() {
             let is_video = index < plan.rungs.len();
-            let (replay, metrics) = (replay.clone(), metrics.clone());
+            let (replay, metrics) = (replay.clone(), Rung::new(&plan.id(index)));
             let mut outlet = Outlet {
                 index,
                 is_video,

@@ -9,7 +9,7 @@ use feed::Unit;
 use hls::id::Cell;
 use hls::time::AUDIO_FRAME_SAMPLES;
 
-use crate::metrics::Metrics;
+use crate::metrics::Rung;
 use crate::pipeline::ladder::Coded;
 use crate::program::Program;
 use crate::push::replay::Replay;
@@ -20,7 +20,7 @@ pub(crate) struct Outlet {
     pub(crate) is_video: bool,
     pub(crate) program: Program,
     pub(crate) replay: Arc<Replay>,
-    pub(crate) metrics: Metrics,
+    pub(crate) metrics: Rung,
     /// Time the next unit must have; none before the first.
     pub(crate) expected: Option<u64>,
 }
@@ -40,6 +40,7 @@ impl Outlet {
                 "ladder lost its count"
             );
         }
+        self.metrics.units.increment(1);
         self.expected = Some(time + self.step());
         if self.is_video {
             let frame = time.saturating_sub(self.program.first_frame);

@@ -160,6 +160,22 @@ fn another_resolution_in_mid_stream_is_only_a_cut() {
 }
 
 #[test]
+fn after_a_stall_the_newest_pictures_are_decoded_and_not_the_oldest() {
+    let mut bench = Bench::new();
+    let (avcc, units) = video(640, 360);
+    let timestamp_ms = 0;
+    bench.send(0, Event::VideoConfig { timestamp_ms, avcc });
+    // Ten seconds in GOPs of half a second, all at once.
+    for _ in 0..20 {
+        bench.send_video(&units);
+    }
+    let last = (10_000 + i64::from(bench.video_ms) - 40) * 1_000_000;
+    bench.wait("the last picture", |ready| {
+        ready.frames.back().is_some_and(|(pts, _)| *pts == last)
+    });
+}
+
+#[test]
 fn sound_that_comes_late_and_changes_its_rate_keeps_its_pitch() {
     let mut bench = Bench::new();
     let (avcc, units) = video(320, 180);

@@ -1,5 +1,6 @@
 //! A contribution's decoders: one disposable branch for its picture, one for its sound.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -29,6 +30,8 @@ pub(crate) struct Coded {
 pub(crate) struct Branch {
     pipeline: gst::Pipeline,
     source: AppSrc,
+    /// Decoding times of the units that wait.
+    waiting: VecDeque<i64>,
     failed: Arc<AtomicBool>,
 }
 
@@ -73,7 +76,8 @@ impl Branch {
     }
 
     /// Hands on a unit; the caller looks at [`Branch::depth`] first.
-    pub(crate) fn push(&self, coded: Coded) {
+    pub(crate) fn push(&mut self, coded: Coded) {
+        self.waiting.push_back(coded.dts);
         let mut buffer = gst::Buffer::from_slice(coded.data);
         if let Some(buffer) = buffer.get_mut() {
             buffer.set_pts(time(coded.pts));
@@ -85,6 +89,19 @@ impl Branch {
         if self.source.push_buffer(buffer).is_err() {
             self.failed.store(true, Ordering::Relaxed);
         }
+        self.forget_taken();
+    }
+
+    /// Nanoseconds from the oldest unit that waits to `dts`.
+    pub(crate) fn behind(&mut self, dts: i64) -> i64 {
+        self.forget_taken();
+        self.waiting.front().map_or(0, |oldest| dts - oldest)
+    }
+
+    fn forget_taken(&mut self) {
+        let depth = usize::try_from(self.depth()).unwrap_or(usize::MAX);
+        let taken = self.waiting.len().saturating_sub(depth);
+        self.waiting.drain(..taken);
     }
 
     /// Units that wait.
@@ -123,6 +140,7 @@ impl Branch {
         let branch = Self {
             pipeline,
             source,
+            waiting: VecDeque::new(),
             failed,
         };
         branch

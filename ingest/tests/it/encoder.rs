@@ -11,6 +11,8 @@ pub(crate) struct Encoder {
 /// A flash and a beep in the first tenth of every second.
 pub(crate) const FLASH: &str =
     "color=c=black:s=640x360:r=30,drawbox=color=white:t=fill:enable='lt(mod(t,1),0.1)'";
+pub(crate) const GREY: &str = "color=c=gray:s=320x240:r=25";
+pub(crate) const WHITE: &str = "color=c=white:s=640x360:r=30";
 pub(crate) const BEEP: &str = "aevalsrc=if(lt(mod(t\\,1)\\,0.1)\\,0.5*sin(2*PI*1000*t)\\,0):s=48000";
 
 impl Encoder {

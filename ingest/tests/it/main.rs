@@ -10,4 +10,10 @@ mod picture;
 #[cfg(test)]
 mod publish;
 #[cfg(test)]
+mod raw;
+#[cfg(test)]
 mod stage;
+#[cfg(test)]
+mod trouble;
+#[cfg(test)]
+mod viewer;

@@ -43,6 +43,11 @@ impl Luma {
         self.at(self.width / 2, self.height * 5 / 16)
     }
 
+    /// The middle of the lower third.
+    pub(crate) fn low(&self) -> u8 {
+        self.at(self.width / 2, self.height * 5 / 6)
+    }
+
     /// Lightest minus darkest.
     pub(crate) fn spread(&self) -> u8 {
         self.pixels.iter().max().unwrap() - self.pixels.iter().min().unwrap()

@@ -2,82 +2,14 @@
 
 use std::time::Duration;
 
-use feed::Unit;
 use ingest::config::Ladder;
 
-use crate::encoder::{BEEP, Encoder, FLASH};
-use crate::packager::{Packager, Seen};
-use crate::picture::{self, Luma};
-use crate::stage::{KEY, Stage};
+use crate::encoder::{BEEP, Encoder, FLASH, GREY, WHITE};
+use crate::picture::Luma;
+use crate::stage::{KEY, Stage, frames_more};
+use crate::viewer::{Shown, assert_together, heard, scenes, story, watched};
 
-const GREY: &str = "color=c=gray:s=320x240:r=25";
-const WHITE: &str = "color=c=white:s=640x360:r=30";
 const SINE: &str = "sine=frequency=440:sample_rate=44100";
-
-/// Every frame a viewer of the smallest rung saw, with its frame number.
-fn watched(seen: &Seen) -> Vec<(u64, Luma)> {
-    let tracks = &seen.hellos[0].shape.tracks;
-    let index = tracks.iter().rposition(feed::Track::is_video).unwrap();
-    let units: Vec<Unit> = seen.of(u16::try_from(index).unwrap()).cloned().collect();
-    let times = units.iter().map(|unit| unit.time);
-    let pictures = picture::pictures(&tracks[index], &units);
-    assert_eq!(pictures.len(), units.len(), "every frame decodes");
-    times.zip(pictures).collect()
-}
-
-/// Every sample a viewer heard, with the number of the first.
-fn heard(seen: &Seen) -> (u64, Vec<f32>) {
-    let (index, track) = seen.hellos[0]
-        .shape
-        .tracks
-        .iter()
-        .enumerate()
-        .next_back()
-        .unwrap();
-    let units: Vec<Unit> = seen.of(u16::try_from(index).unwrap()).cloned().collect();
-    (units[0].time, picture::sound(track, &units))
-}
-
-/// What a picture is of, by its middle.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Shown {
-    Test,
-    White,
-    Grey,
-    Slate,
-}
-
-fn shown(picture: &Luma) -> Shown {
-    // The test picture alone has a black and white clock; the middle of the second eighth is a plain place in all.
-    match picture.middle() {
-        _ if picture.has_clock() => Shown::Test,
-        200.. => Shown::White,
-        90..=160 => Shown::Grey,
-        _ => Shown::Slate,
-    }
-}
-
-/// The story of an evening: what was shown, and for how many frames.
-fn story(seen: &Seen) -> Vec<(Shown, usize)> {
-    let mut story: Vec<(Shown, usize)> = Vec::new();
-    for (_, picture) in watched(seen) {
-        let now = shown(&picture);
-        match story.last_mut() {
-            Some((last, count)) if *last == now => *count += 1,
-            _ => story.push((now, 1)),
-        }
-    }
-    story
-}
-
-fn scenes(story: &[(Shown, usize)]) -> Vec<Shown> {
-    story.iter().map(|(shown, _)| *shown).collect()
-}
-
-async fn frames_more(packager: &Packager, more: usize) {
-    let now = packager.look(|seen| seen.times(0).len());
-    packager.wait_for_frames(now + more).await;
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_flash_and_its_beep_stay_together() {
@@ -94,36 +26,7 @@ async fn a_flash_and_its_beep_stay_together() {
             .position(|(_, p)| !p.has_clock())
             .expect("the encoder came on air");
         assert!(first < 150, "only at frame {first}");
-        let flashes: Vec<u64> = pictures[first..]
-            .windows(2)
-            .filter(|pair| pair[0].1.middle() < 60 && pair[1].1.middle() > 180)
-            .map(|pair| pair[1].0 * 1_600)
-            .collect();
-        let (start, samples) = heard(seen);
-        let mut beeps: Vec<u64> = Vec::new();
-        for (n, sample) in samples.iter().enumerate() {
-            let at = start + n as u64;
-            if sample.abs() > 0.25 && beeps.last().is_none_or(|last| at - last > 24_000) {
-                beeps.push(at);
-            }
-        }
-        let clean = flashes
-            .iter()
-            .filter(|flash| **flash > (pictures[first].0 + 45) * 1_600);
-        let pairs: Vec<i64> = clean
-            .filter_map(|flash| {
-                let apart = |beep: &u64| (beep.cast_signed() - flash.cast_signed()) / 48;
-                beeps.iter().map(apart).min_by_key(|ms| ms.abs())
-            })
-            .collect();
-        assert!(pairs.len() >= 3, "flashes {flashes:?} beeps {beeps:?}");
-        // A frame is 33 ms, and the encoder's own AAC adds up to 21; a starved machine may delay some sound more.
-        let mut off: Vec<i64> = pairs.iter().map(|ms| ms.abs()).collect();
-        off.sort_unstable();
-        assert!(
-            off[off.len() / 2] <= 45 && off[off.len() - 1] <= 110,
-            "sound minus picture: {pairs:?} ms"
-        );
+        assert_together(seen, &pictures[first..], 3);
     });
 }
 

@@ -24,21 +24,31 @@ pub(crate) struct Stage {
 impl Stage {
     /// Ready, with the test picture on.
     pub(crate) async fn set(ladder: Ladder) -> Self {
+        Self::set_with(ladder, |_| {}).await
+    }
+
+    /// The same with other bounds.
+    pub(crate) async fn set_with(ladder: Ladder, change: impl FnOnce(&mut Config)) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let data_dir = std::env::temp_dir().join(format!("ringside-ingest-{}-{count}", std::process::id()));
-        let stage = Self::set_in(ladder, data_dir).await;
+        let stage = Self::start(ladder, data_dir, change).await;
         stage.packager.wait_for_frames(5).await;
         stage
     }
 
     pub(crate) async fn set_in(ladder: Ladder, data_dir: PathBuf) -> Self {
+        Self::start(ladder, data_dir, |_| {}).await
+    }
+
+    async fn start(ladder: Ladder, data_dir: PathBuf, change: impl FnOnce(&mut Config)) -> Self {
         let packager = Packager::listen().await;
         let mut config = Config {
             packagers: vec![packager.addr],
             ..Config::default()
         };
         config.rtmp.listen = "127.0.0.1:0".parse().unwrap();
+        change(&mut config);
         let stream = StreamId::new("main").unwrap();
         let shutdown = CancellationToken::new();
         let ingest = Ingest {
@@ -67,4 +77,10 @@ impl Stage {
         joined.expect("an ingest stops within 5 s").unwrap();
         (self.packager, self.data_dir)
     }
+}
+
+/// Waits for `more` frames from now on.
+pub(crate) async fn frames_more(packager: &Packager, more: usize) {
+    let now = packager.look(|seen| seen.times(0).len());
+    packager.wait_for_frames(now + more).await;
 }
