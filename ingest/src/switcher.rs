@@ -18,8 +18,10 @@ use crate::pipeline::ladder::{FRAMES_MAX, Ladder};
 use crate::program::Program;
 use crate::sound::{self, CROSSFADE, crossfade};
 
-/// A ladder this far behind will not catch up.
-const BEHIND_MAX: Duration = Duration::from_secs(10);
+/// A ladder that makes no room for so long has stopped.
+const STUCK_MAX: Duration = Duration::from_secs(10);
+/// One this far behind, after the machine stood still, would not be live again for minutes.
+const BEHIND_MAX: Duration = Duration::from_secs(120);
 /// How often a full ladder is looked at again.
 const FULL_POLL: Duration = Duration::from_millis(5);
 
@@ -103,6 +105,7 @@ impl Switcher {
 
     /// False once stopped. Nothing is skipped for a slow ladder; it lags, and too far behind it is given up.
     fn wait_for_room(&self, due: Instant) -> Result<bool, Error> {
+        let since = Instant::now();
         loop {
             let depth = self.ladder.depth();
             #[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]
@@ -113,7 +116,7 @@ impl Switcher {
             if depth < FRAMES_MAX {
                 return Ok(true);
             }
-            if due.elapsed() > BEHIND_MAX {
+            if since.elapsed() > STUCK_MAX || due.elapsed() > BEHIND_MAX {
                 let behind_ms = u64::try_from(due.elapsed().as_millis()).unwrap_or(u64::MAX);
                 return Err(Error::Behind { behind_ms });
             }
