@@ -205,6 +205,15 @@ impl Machine {
         Cell(oldest.0.saturating_sub(listed))
     }
 
+    /// Whether players have somewhere to start: PART-HOLD-BACK from the end is media by now, and not the GAP that
+    /// a stream begins behind, in which hls.js would wait for ever.
+    fn is_startable(&self) -> bool {
+        let grid = &self.config.grid;
+        let time = |cell| grid.frame_time(grid.first_frame(cell));
+        let end = self.timeline.newest().map(|newest| time(newest.next()));
+        end.is_some_and(|end| end.saturating_sub(time(self.config.first)) >= grid.part_hold_back())
+    }
+
     pub(crate) fn view(&self, newest: Cell, available_us: u64) -> View {
         let mut tracks = self.tracks.clone();
         for (i, track) in tracks.iter_mut().enumerate() {
@@ -214,7 +223,10 @@ impl Machine {
                 .map(|media| media.render().into())
                 .unwrap_or_default();
         }
-        let position = self.timeline.position();
+        let position = self
+            .timeline
+            .position()
+            .filter(|at| at.ended || self.is_startable());
         View {
             position,
             newest,

@@ -7,7 +7,7 @@ use hls::playlist::parse;
 use tokio::time::{Instant, timeout};
 
 use crate::reload::{TRACK, Then, exchange_with, position, query};
-use crate::stage::{PATIENCE, Stage, TRACKS, clean, only};
+use crate::stage::{PATIENCE, Stage, TRACKS, UNSHOWN, clean, only};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rule_41_the_same_request_has_the_same_answer() {
@@ -78,7 +78,12 @@ async fn rule_44_no_live_playlist_is_short() {
         !stage.answered(&request).await,
         "a stream that has not begun is waited for"
     );
-    for cell in 0..16 {
+    stage.feed_unshown().await;
+    assert!(
+        !stage.answered(&request).await,
+        "nobody can start within PART-HOLD-BACK of the end yet"
+    );
+    for cell in UNSHOWN..16 {
         stage.feed(1).await;
         for track in TRACKS {
             let answer = stage.reader.get(&format!("{track}/media.m3u8")).await;

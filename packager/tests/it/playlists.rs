@@ -5,7 +5,7 @@ use hls::id::Cell;
 use hls::playlist::parse;
 use hls::time::{Grid, Profile};
 
-use crate::stage::{FIRST, Stage, TRACKS, clean, grid, only};
+use crate::stage::{FIRST, Stage, TRACKS, UNSHOWN, clean, grid, only};
 
 fn grids() -> Vec<Grid> {
     let mut grids = Vec::new();
@@ -79,7 +79,8 @@ async fn rule_03_inner_parts_are_long_enough() {
 async fn playlists_over_http_follow_every_rule_from_reload_to_reload() {
     let mut stage = Stage::usual().await;
     let mut last: Option<Vec<String>> = None;
-    for cell in 0..60 {
+    stage.feed_unshown().await;
+    for cell in UNSHOWN..60 {
         let gaps: &[u16] = if cell % 13 == 5 { &[1] } else { &[] };
         stage.feed_with_gaps(gaps).await;
         let now = texts(&stage).await;

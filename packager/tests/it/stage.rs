@@ -81,6 +81,9 @@ impl Reader {
     }
 }
 
+/// Cells of 0.5 s that PART-HOLD-BACK of 1.566 s does not fit into: a stream is shown from the next one on.
+pub(crate) const UNSHOWN: u64 = 3;
+
 pub(crate) struct Stage {
     pub(crate) grid: Grid,
     pub(crate) reader: Reader,
@@ -139,6 +142,13 @@ impl Stage {
             self.push(&[]).await;
         }
         self.published().await;
+    }
+
+    /// Feeds the cells before the stream is shown.
+    pub(crate) async fn feed_unshown(&mut self) {
+        for _ in 0..UNSHOWN {
+            self.push(&[]).await;
+        }
     }
 
     /// Feeds one cell, which some tracks do not have, and waits until it is published.
