@@ -4,18 +4,34 @@ import Hls from 'hls.js';
 import { hlsConfig } from './config.js';
 import { readStamp } from './clock.js';
 
-const StreamController = Hls.DefaultConfig.streamController;
+const { streamController: StreamController, audioStreamController: AudioStreamController } = Hls.DefaultConfig;
+
+/**
+ * A stream that has just begun lists segments of GAP before its first picture, and the live position may lie in them.
+ * hls.js 1.7.4 then asks for such a segment, aborts the next one together with it, and waits for ever. As long as there
+ * is nothing to play, wait until the live position has left them instead.
+ */
+const startsAtMedia = (Controller) =>
+  class extends Controller {
+    loadFragment(fragment, playlist, position) {
+      if (!fragment.gap || this.media?.buffered.length) return super.loadFragment(fragment, playlist, position);
+      this.startFragRequested = false;
+      this.startPosition = -1;
+    }
+  };
 
 /**
  * Browsers keep buffer ends in whole microseconds, so a segment of 30 fps ends a hair before its nominal end. After a
  * change of rung in mid-segment hls.js 1.7.4 then takes the parts it skipped for missing, waits for them, and stalls
  * for seconds. Looking up the next segment a millisecond on, it finds the one that follows.
  */
-class PunctualStreamController extends StreamController {
+class PunctualStreamController extends startsAtMedia(StreamController) {
   getNextFragment(position, details) {
     return super.getNextFragment(position + 0.001, details);
   }
 }
+
+const CONTROLLERS = { streamController: PunctualStreamController, audioStreamController: startsAtMedia(AudioStreamController) };
 
 export const supported = () => Hls.isSupported();
 
@@ -35,10 +51,13 @@ export class HlsEngine {
   /** Starts over with a new player. */
   rebuild() {
     this.stop();
-    const hls = (this.hls = new Hls({ ...hlsConfig(), streamController: PunctualStreamController }));
+    const hls = (this.hls = new Hls({ ...hlsConfig(), ...CONTROLLERS }));
     const { Events } = Hls;
     hls.on(Events.ERROR, (_, data) => data.fatal && this.#on.emit(toEvent(data)));
-    hls.on(Events.MANIFEST_PARSED, () => this.#on.levels(hls));
+    hls.on(Events.MANIFEST_PARSED, () => {
+      this.#on.levels(hls);
+      this.#on.emit({ type: 'found' });
+    });
     hls.on(Events.LEVELS_UPDATED, () => this.#on.levels(hls));
     for (const loaded of [Events.MANIFEST_LOADED, Events.LEVEL_LOADED, Events.AUDIO_TRACK_LOADED]) {
       hls.on(loaded, (_, data) => this.#stamp(data));

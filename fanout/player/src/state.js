@@ -38,6 +38,9 @@ export function step(state, event, { now, random }) {
     case 'slow':
       // A known stream that has not started parks the request: waiting is the right thing, saying nothing is not.
       return to(state.name === 'loading' ? { ...state, name: 'not-started' } : state, null);
+    case 'found':
+      // The stream is there, so its picture has to come: no player may wait for that without an end.
+      return to(state, state.name === 'playing' ? null : lastResort(random));
     case 'ready':
     case 'progress':
       return healthy(state, event, now);

@@ -83,6 +83,15 @@ test('a repair that brings neither picture nor error ends in a new player', () =
   assert.equal(after(notFound, repaired).effect, null);
 });
 
+test('a stream that was found but brings no picture ends in a new player, again and again', () => {
+  const found = { type: 'found' };
+  const lastResort = { do: 'rebuild', afterMs: 18_750 };
+  assert.deepEqual(after(found).effect, lastResort);
+  assert.deepEqual(after({ type: 'slow' }, found, repaired, found).effect, lastResort);
+  assert.equal(after(found, ready).effect.do, 'settle');
+  assert.equal(after(ready, found).effect, null);
+});
+
 test('a media error is recovered from once, then the player is replaced', () => {
   assert.deepEqual(after(ready, media).effect, { do: 'recover-media', afterMs: 0 });
   assert.equal(after(ready, media, repaired, progress, media).effect.do, 'rebuild');
