@@ -40,6 +40,6 @@ for (let number = 0; number < rate * Number(seconds); number += 1) {
   const wait = start + (number * 1000) / rate - performance.now();
   if (wait > 0) await new Promise((resolve) => { setTimeout(resolve, wait); });
   draw(number);
-  if (!ffmpeg.stdin.write(frame)) await once(ffmpeg.stdin, 'drain');
+  if (!ffmpeg.stdin.write(frame)) await once(ffmpeg.stdin, 'drain').catch(() => {});
 }
 ffmpeg.stdin.end();
