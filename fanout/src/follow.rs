@@ -98,16 +98,17 @@ impl Version {
         self.parsed.parts().next_back().is_some_and(|part| part.gap)
     }
 
-    /// Whether a part has been listed lately enough to be worth asking for.
-    ///
-    /// rfc8216bis §6.2.2: it stays available for three target durations after its tag is gone, which is as
-    /// long as its tag stood.
+    /// Whether a part has been listed lately enough to be worth asking for: rfc8216bis §6.2.2 keeps it available
+    /// for three target durations after its tag is gone.
     pub(crate) fn may_have(&self, cell: Cell) -> bool {
         let (Some(oldest), Some(newest)) = (self.cells.first(), self.cells.last()) else {
             return false;
         };
-        let listed = self.cells.len() as u64;
-        cell <= *newest && cell.0 >= oldest.0.saturating_sub(listed)
+        // Inner parts are at least 0.85 of PART-TARGET long (rfc8216bis §4.4.4.9).
+        let shortest = self.position.part_target.mul_f64(0.85).as_nanos().max(1);
+        let kept = self.position.longest_wait().as_nanos().div_ceil(shortest);
+        let kept = u64::try_from(kept).unwrap_or(u64::MAX);
+        cell <= *newest && cell.0 >= oldest.0.saturating_sub(kept)
     }
 
     /// Whether a segment is listed, or was within the last window.
@@ -224,7 +225,8 @@ mod tests {
     #[test]
     fn only_what_was_listed_lately_is_asked_for() {
         let version = version(&format!("{}{}", part(40), part(41)));
-        let may = [37, 38, 41, 42].map(|n| version.may_have(Cell(n)));
+        // Six seconds of parts of at least 0.44 s: fourteen.
+        let may = [25, 26, 41, 42].map(|n| version.may_have(Cell(n)));
         assert_eq!(may, [false, true, true, false]);
         assert!(!version.may_have_segment(Msn(10)), "it is still open");
     }

@@ -17,8 +17,9 @@ use crate::playlist::{Media, Part, Report, Segment, Whole};
 use crate::reload::Position;
 use crate::time::Grid;
 
-/// Cells a track may be ahead of the slowest one before [`Error::Ahead`]: at 0.5 s parts, half a minute.
-pub const AHEAD_CELLS_MAX: u64 = 64;
+/// Cells a track may be ahead of the slowest one before [`Error::Ahead`]: more than an ingest replays, whose gaps
+/// come track by track, at the shortest parts.
+pub const AHEAD_CELLS_MAX: u64 = 512;
 
 /// What a stream's timeline needs to know once.
 #[derive(Debug, Clone)]
@@ -340,13 +341,11 @@ impl Timeline {
         self.cells.get(&cell)?.get(track).copied()
     }
 
-    /// rfc8216bis §6.2.2: parts further than three target durations from the end are taken out, whole
-    /// segments at a time.
+    /// rfc8216bis §6.2.2: parts further than three target durations from the end are taken out, whole segments at a
+    /// time. Strict validators count that in segments, the one that comes next included.
     fn lists_parts(&self, msn: Msn, newest: Cell) -> bool {
-        let grid = &self.config.grid;
-        let end = grid.frame_time(grid.first_frame(grid.first_cell(msn.next())));
-        let edge = grid.frame_time(grid.first_frame(newest.next()));
-        edge.saturating_sub(end) < grid.target_duration() * 3
+        let next = self.config.grid.msn(newest.next());
+        next.0.saturating_sub(msn.0) < 3
     }
 }
 
