@@ -145,6 +145,18 @@ impl Read {
         (last.0 == msn && self.whole() == msn).then_some(last.1)
     }
 
+    /// The whole playlist as it was, without a wait.
+    fn is_given_at_once(&self) -> bool {
+        let Exchange {
+            status,
+            release,
+            body,
+            before,
+            ..
+        } = &self.exchange;
+        *status == 200 && *release == Release::AtOnce && body == before
+    }
+
     /// Whether the request is for something that is there already.
     fn listed(&self) -> bool {
         match self.live() {
@@ -264,28 +276,12 @@ fn rule_36_a_wait_ends_after_three_target_durations(read: &Read) -> Vec<String> 
 
 /// rfc8216bis §6.2.5.2: with the whole current playlist, however old the number.
 fn rule_37_what_is_here_is_given_at_once(read: &Read) -> Vec<String> {
-    let Exchange {
-        status,
-        release,
-        body,
-        before,
-        ..
-    } = &read.exchange;
-    let given = *status == 200 && *release == Release::AtOnce && body == before;
-    unless(!read.listed() || given, || read.said())
+    unless(!read.listed() || read.is_given_at_once(), || read.said())
 }
 
 /// rfc8216bis §6.2.5.1 and §6.2.5.2.
 fn rule_38_directives_are_ignored_after_the_end(read: &Read) -> Vec<String> {
-    let Exchange {
-        status,
-        release,
-        body,
-        before,
-        ..
-    } = &read.exchange;
-    let given = *status == 200 && *release == Release::AtOnce && body == before;
-    unless(!read.before.ended || given, || read.said())
+    unless(!read.before.ended || read.is_given_at_once(), || read.said())
 }
 
 /// A request that was waiting when the stream ended gets the last playlist.
