@@ -4,7 +4,7 @@
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
 # Debian packages: to build and run ringside, and what the tests need besides.
-run_packages=(build-essential cmake pkg-config libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev
+run_packages=(build-essential cmake pkg-config libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev libsrt-gnutls-dev
   gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly
   gstreamer1.0-libav gstreamer1.0-x fonts-dejavu-core)
 test_packages=(chromium curl ffmpeg obs-studio obs-plugins python3-venv xvfb)
@@ -59,7 +59,7 @@ target_dir() { printf '%s' "${CARGO_TARGET_DIR:-$root/target}"; }
 
 # start_up DIR [args]: starts `ringside up` on free loopback ports and waits for its up.json; the pid is in $up.
 start_up() {
-  local dir=$1 listen=(ingest.rtmp edge.http edge.https ops origin packager.feed) set=() name
+  local dir=$1 listen=(ingest.rtmp ingest.rtmps ingest.srt edge.http edge.https ops origin packager.feed) set=() name
   shift
   for name in "${listen[@]}"; do set+=(--set "$name.listen=127.0.0.1:0"); done
   mkdir -p "$dir"

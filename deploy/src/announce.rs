@@ -14,11 +14,19 @@ pub(crate) const FILE: &str = "up.json";
 pub(crate) struct Places {
     pub(crate) stream: String,
     pub(crate) stream_key: String,
-    pub(crate) rtmp: SocketAddr,
+    pub(crate) publishers: Publishers,
     pub(crate) http: SocketAddr,
     pub(crate) https: Option<SocketAddr>,
     pub(crate) origin: SocketAddr,
     pub(crate) ops: SocketAddr,
+}
+
+/// Where encoders connect.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Publishers {
+    pub(crate) rtmp: SocketAddr,
+    pub(crate) rtmps: Option<SocketAddr>,
+    pub(crate) srt: SocketAddr,
 }
 
 #[derive(Debug, Serialize)]
@@ -40,9 +48,9 @@ impl Places {
         let stream = &self.stream;
         let json = UpJson {
             stream,
-            rtmp_server: format!("rtmp://{}/live", here(self.rtmp)),
+            rtmp_server: format!("rtmp://{}/live", here(self.publishers.rtmp)),
             stream_key: &self.stream_key,
-            srt_url: None,
+            srt_url: Some(self.srt_url(here(self.publishers.srt))),
             watch_url: format!("http://{}/watch/{stream}", here(self.http)),
             playlist_url: format!("http://{}/live/{stream}/index.m3u8", here(self.http)),
             origin_url: format!("http://{}", here(self.origin)),
@@ -58,11 +66,22 @@ impl Places {
         let mut lines = vec![
             "ringside is up".to_owned(),
             String::new(),
-            format!("OBS   Server      rtmp://{}/live", dialable(self.rtmp, host)),
+            format!(
+                "OBS   Server      rtmp://{}/live",
+                dialable(self.publishers.rtmp, host)
+            ),
             format!("      Stream Key  {}", self.stream_key),
+            format!(
+                "SRT               {}",
+                self.srt_url(dialable(self.publishers.srt, host))
+            ),
             String::new(),
             format!("Watch             {watch}"),
         ];
+        if let Some(rtmps) = self.publishers.rtmps {
+            let line = format!("RTMP with TLS     rtmps://{}/live", dialable(rtmps, host));
+            lines.insert(5, line);
+        }
         match self.https {
             Some(https) => {
                 let url = format!("https://{}/watch/{}", dialable(https, host), self.stream);
@@ -73,6 +92,12 @@ impl Places {
         }
         lines.push(format!("Metrics           http://{}/metrics", self.ops));
         format!("\n{}\n{}\n", boxed(&lines), qr(&watch))
+    }
+}
+
+impl Places {
+    fn srt_url(&self, at: SocketAddr) -> String {
+        format!("srt://{at}?streamid={}", self.stream_key)
     }
 }
 
@@ -128,7 +153,11 @@ mod tests {
         Places {
             stream: "main".to_owned(),
             stream_key: "k3y".to_owned(),
-            rtmp: at(1935),
+            publishers: Publishers {
+                rtmp: at(1935),
+                rtmps: Some(at(1936)),
+                srt: at(8890),
+            },
             http: at(8080),
             https: Some(at(8443)),
             origin: SocketAddr::from(([127, 0, 0, 1], 9601)),
@@ -137,11 +166,11 @@ mod tests {
     }
 
     #[test]
-    fn scripts_get_hosts_they_can_dial_and_null_for_what_does_not_run() {
+    fn scripts_get_hosts_they_can_dial() {
         let json: serde_json::Value = serde_json::from_str(&places().json()).unwrap();
         assert_eq!(json["rtmp_server"], "rtmp://127.0.0.1:1935/live");
         assert_eq!(json["playlist_url"], "http://127.0.0.1:8080/live/main/index.m3u8");
-        assert!(json["srt_url"].is_null());
+        assert_eq!(json["srt_url"], "srt://127.0.0.1:8890?streamid=k3y");
     }
 
     #[test]

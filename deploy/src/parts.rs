@@ -51,9 +51,7 @@ pub(crate) async fn edge(
     data: &Data,
     shutdown: &CancellationToken,
 ) -> anyhow::Result<(Service, SocketAddr, Option<SocketAddr>)> {
-    let names = vec!["localhost".to_owned(), "ringside.local".to_owned()];
-    let tls = fanout::tls::self_signed(&data.dir().join("tls"), names).context("TLS")?;
-    let edge = fanout::Edge::bind(config.edge.clone(), Some(tls)).await?;
+    let edge = fanout::Edge::bind(config.edge.clone(), Some(self_signed(data)?)).await?;
     let (http, https) = (edge.http_address(), edge.https_address());
     let run = edge.run(shutdown.clone());
     let service: Service = (
@@ -66,6 +64,24 @@ pub(crate) async fn edge(
     Ok((service, http, https))
 }
 
+/// A certificate for RTMPS, the viewers' own, where this build can make one.
+#[cfg(feature = "ingest")]
+fn publishers_tls(data: &Data) -> anyhow::Result<Option<std::sync::Arc<rustls::ServerConfig>>> {
+    #[cfg(feature = "edge")]
+    return self_signed(data).map(Some);
+    #[cfg(not(feature = "edge"))]
+    return {
+        let _without_certificates = data;
+        Ok(None)
+    };
+}
+
+#[cfg(feature = "edge")]
+fn self_signed(data: &Data) -> anyhow::Result<std::sync::Arc<rustls::ServerConfig>> {
+    let names = vec!["localhost".to_owned(), "ringside.local".to_owned()];
+    fanout::tls::self_signed(&data.dir().join("tls"), names).context("TLS")
+}
+
 /// Starts the ingest on its test picture; returns where encoders connect.
 #[cfg(feature = "ingest")]
 pub(crate) async fn ingest(
@@ -75,7 +91,7 @@ pub(crate) async fn ingest(
     key: &str,
     secret: &str,
     shutdown: &CancellationToken,
-) -> anyhow::Result<(Service, SocketAddr)> {
+) -> anyhow::Result<(Service, ingest::Ports)> {
     let ingest = ingest::Ingest {
         config: config.ingest.clone(),
         ladder: config.ladder.clone(),
@@ -84,10 +100,11 @@ pub(crate) async fn ingest(
         keys: ingest::Keys::new(vec![(key.to_owned(), stream.clone())]),
         feed_secret: secret.as_bytes().to_vec(),
         data_dir: data.dir().to_owned(),
+        tls: publishers_tls(data)?,
         shutdown: shutdown.clone(),
     };
     let running = ingest.start().await?;
-    let rtmp = running.rtmp_addr();
+    let ports = running.ports();
     let service: Service = ("ingest", Box::pin(async move { Ok(running.join().await?) }));
-    Ok((service, rtmp))
+    Ok((service, ports))
 }

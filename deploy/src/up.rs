@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use crate::announce::{self, Places};
+use crate::announce::{self, Places, Publishers};
 use crate::config::{Config, Loaded};
 use crate::data::{self, Data};
 use crate::ops::{self, Ready};
@@ -110,7 +110,7 @@ struct Ports {
     feed: Option<SocketAddr>,
     origin: Option<SocketAddr>,
     viewers: Option<(SocketAddr, Option<SocketAddr>)>,
-    rtmp: Option<SocketAddr>,
+    publishers: Option<Publishers>,
 }
 
 impl Up {
@@ -131,13 +131,15 @@ impl Up {
             places: None,
         };
         let ports = up.open(config, roles, &secret, shutdown).await?;
-        if let (Some(origin), Some((http, https)), Some(rtmp)) = (ports.origin, ports.viewers, ports.rtmp) {
+        if let (Some(origin), Some((http, https)), Some(publishers)) =
+            (ports.origin, ports.viewers, ports.publishers)
+        {
             let ops = ops.local_addr().context("ops port")?;
             let (stream, stream_key) = (up.stream.to_string(), up.key.clone());
             up.places = Some(Places {
                 stream,
                 stream_key,
-                rtmp,
+                publishers,
                 http,
                 https,
                 origin,
@@ -184,9 +186,13 @@ impl Up {
             }
             let (stream, key) = (&self.stream, &self.key);
             let started = parts::ingest(&config, &self.data, stream, key, secret, shutdown);
-            let (service, rtmp) = started.await?;
+            let (service, open) = started.await?;
             self.spawn(service);
-            ports.rtmp = Some(rtmp);
+            ports.publishers = Some(Publishers {
+                rtmp: open.rtmp,
+                rtmps: open.rtmps,
+                srt: open.srt,
+            });
         }
         Ok(ports)
     }

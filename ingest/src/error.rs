@@ -44,14 +44,19 @@ pub enum Error {
         behind_ms: u64,
     },
     /// A listener could not be opened.
-    #[error("rtmp cannot listen on {addr} (config key `ingest.rtmp.listen`)")]
+    #[error("cannot listen on {addr} (config key `{key}`)")]
     Listen {
+        /// The config key that says where.
+        key: &'static str,
         /// The configured address.
         addr: SocketAddr,
         /// The system's reason.
         #[source]
         source: std::io::Error,
     },
+    /// The SRT listener could not be opened.
+    #[error("srt cannot listen (config key `ingest.srt.listen`)")]
+    Srt(#[source] Box<srt::Error>),
     /// Program time cannot be kept, so a restart could step back.
     #[error("cannot keep program time in {}", path.display())]
     ProgramTime {

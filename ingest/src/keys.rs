@@ -2,32 +2,54 @@
 
 use hls::id::StreamId;
 use sha2::{Digest, Sha256};
+use srt::Passphrase;
 use subtle::ConstantTimeEq;
+
+use crate::desk::Role;
 
 /// The keys of this ingest, held hashed.
 #[derive(Clone, Default)]
-pub struct Keys(Vec<([u8; 32], StreamId)>);
+pub struct Keys(Vec<([u8; 32], Grant)>);
+
+/// What a key opens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Grant {
+    /// The stream.
+    pub stream: StreamId,
+    /// As which of its two encoders.
+    pub role: Role,
+    /// Under policy `priority`, higher is preferred.
+    pub priority: u8,
+    /// Over SRT, what its encoder must encrypt with; none leaves it to the config.
+    pub passphrase: Option<Passphrase>,
+}
 
 impl Keys {
-    /// Each key with the stream it publishes to.
+    /// Each key with the stream it publishes to, as primary.
     pub fn new(keys: Vec<(String, StreamId)>) -> Self {
+        let grant = |stream| Grant {
+            stream,
+            role: Role::Primary,
+            priority: 0,
+            passphrase: None,
+        };
         Self(
             keys.into_iter()
-                .map(|(key, stream)| (hash(&key), stream))
+                .map(|(key, stream)| (hash(&key), grant(stream)))
                 .collect(),
         )
     }
 
-    /// The stream of a key; takes the same time whichever key it is.
-    pub(crate) fn stream(&self, key: &str) -> Option<&StreamId> {
+    /// What a key opens; takes the same time whichever key it is.
+    pub(crate) fn grant(&self, key: &str) -> Option<Grant> {
         let claimed = hash(key);
         let mut found = None;
-        for (known, stream) in &self.0 {
+        for (known, grant) in &self.0 {
             if known.ct_eq(&claimed).into() {
-                found = Some(stream);
+                found = Some(grant);
             }
         }
-        found
+        found.cloned()
     }
 }
 
@@ -52,10 +74,11 @@ mod tests {
             ("a-secret".into(), id("main")),
             ("b-secret".into(), id("side")),
         ]);
-        assert_eq!(keys.stream("a-secret"), Some(&id("main")));
-        assert_eq!(keys.stream("b-secret"), Some(&id("side")));
+        let stream = |key| keys.grant(key).map(|grant| grant.stream);
+        assert_eq!(stream("a-secret"), Some(id("main")));
+        assert_eq!(stream("b-secret"), Some(id("side")));
         for wrong in ["", "a-secre", "a-secret ", "main"] {
-            assert_eq!(keys.stream(wrong), None, "{wrong}");
+            assert_eq!(stream(wrong), None, "{wrong}");
         }
         assert!(!format!("{keys:?}").contains("secret"));
     }

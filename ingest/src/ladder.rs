@@ -4,9 +4,9 @@ use feed::message::{Codec, Track};
 use hls::id::TrackId;
 use hls::time::{Grid, GridError, Profile};
 
-use crate::config::{Ladder, Preset, Rung};
+use crate::config::{Audio, Ladder, Preset, Rung};
 
-/// Track id of the audio track.
+/// Track id of the audio rendition where the config names none.
 pub(crate) const AUDIO: &str = "audio";
 /// Output sample rate, Hz.
 pub(crate) const AUDIO_RATE: u32 = 48_000;
@@ -21,6 +21,8 @@ pub(crate) struct Plan {
     pub(crate) grid: Grid,
     /// Largest first; the first one's size is the canvas.
     pub(crate) rungs: Vec<Rung>,
+    /// Audio renditions, at least one.
+    pub(crate) sounds: Vec<Audio>,
     pub(crate) default_preset: Preset,
     pub(crate) audio_bps: u64,
 }
@@ -33,6 +35,7 @@ impl Plan {
         Ok(Self {
             grid: Grid::of(profile, ladder.frame_rate.0, AUDIO_RATE)?,
             rungs,
+            sounds: ladder.audio.clone().unwrap_or_else(default_sounds),
             default_preset: if cores > 4 {
                 Preset::Veryfast
             } else {
@@ -49,15 +52,21 @@ impl Plan {
             .map_or((640, 360), |rung| (rung.width, rung.height))
     }
 
-    /// Tracks of the feed: the rungs, then audio.
+    /// Tracks of the feed: the rungs, then the audio renditions.
     pub(crate) fn tracks(&self) -> usize {
-        self.rungs.len() + 1
+        self.rungs.len() + self.sounds.len()
     }
 
     /// Id of a track.
     pub(crate) fn id(&self, index: usize) -> TrackId {
-        let audio = || TrackId::new(AUDIO).expect("`audio` follows the id grammar");
-        self.rungs.get(index).map_or_else(audio, |rung| rung.name.clone())
+        let rung = self.rungs.get(index).map(|rung| &rung.name);
+        let sound = || {
+            let sound = self.sounds.get(index.checked_sub(self.rungs.len())?)?;
+            Some(&sound.name)
+        };
+        rung.or_else(sound)
+            .cloned()
+            .expect("callers count up to `tracks`")
     }
 
     /// The feed's description of a track whose decoder configuration the encoder has just told.
@@ -102,6 +111,14 @@ impl Plan {
             .max(1);
         200 * 8 * 1_000 / part_ms + 16 * 8 * 60
     }
+}
+
+fn default_sounds() -> Vec<Audio> {
+    vec![Audio {
+        name: TrackId::new(AUDIO).expect("`audio` follows the id grammar"),
+        language: None,
+        title: None,
+    }]
 }
 
 fn default_rungs(cores: usize) -> Vec<Rung> {

@@ -4,11 +4,14 @@
     reason = "the one place where this service declares its metrics"
 )]
 
-use hls::id::TrackId;
+use hls::id::{StreamId, TrackId};
 use metrics::{
     Counter, Gauge, Histogram, counter, describe_counter, describe_gauge, describe_histogram, gauge,
     histogram,
 };
+
+use crate::desk::Role;
+use crate::onair::Shown;
 
 /// What the switcher shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,16 +24,32 @@ pub(crate) enum Source {
     Hold,
     /// The slate.
     Slate,
+    /// The slate with an encoder's sound: its picture is missing.
+    Voice,
 }
 
-const SOURCES: [(Source, &str); 4] = [
+impl Source {
+    /// Whether an encoder's sound goes with it.
+    pub(crate) fn is_encoder(self) -> bool {
+        matches!(self, Self::Contribution | Self::Hold | Self::Voice)
+    }
+
+    /// As labels and reports have it.
+    pub(crate) fn as_str(self) -> &'static str {
+        let named = SOURCES.iter().find(|(source, _)| *source == self);
+        named.map_or("test", |(_, name)| name)
+    }
+}
+
+const SOURCES: [(Source, &str); 5] = [
     (Source::Test, "test"),
     (Source::Contribution, "contribution"),
     (Source::Hold, "hold"),
     (Source::Slate, "slate"),
+    (Source::Voice, "voice"),
 ];
 
-/// Handles, made once per ingest.
+/// Handles of one stream.
 #[derive(Debug, Clone)]
 pub(crate) struct Metrics {
     /// Seconds from a tick's due time to its start.
@@ -43,6 +62,8 @@ pub(crate) struct Metrics {
     pub(crate) frames_dropped: Counter,
     /// Access units thrown away because a decoder was behind.
     pub(crate) units_dropped: Counter,
+    /// Jumps of encoders' time stamps that were put right.
+    pub(crate) stamps_jumped: Counter,
     /// Samples of silence filled in while an encoder was on air.
     pub(crate) audio_missing: Counter,
     /// Raw frames waiting for the encoders.
@@ -57,48 +78,98 @@ pub(crate) struct Metrics {
     pub(crate) feed_lost: Counter,
     /// Cells of a track declared missing to a packager.
     pub(crate) feed_gaps: Counter,
-    /// Open RTMP connections.
-    pub(crate) rtmp_connections: Gauge,
     /// Encoders that were let in.
     pub(crate) publishes: Counter,
-    /// Encoders refused for an unknown stream key.
-    pub(crate) refused_key: Counter,
-    /// Connections closed because the table was full.
-    pub(crate) refused_full: Counter,
+    /// Ladders that failed and were begun anew.
+    pub(crate) ladders_lost: Counter,
     /// Encoders closed because a newer one came with the same key.
     pub(crate) takeovers: Counter,
-    on_air: [Gauge; 4],
+    on_air: [Gauge; 5],
+    role: [Gauge; 2],
 }
 
 impl Metrics {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(stream: &StreamId) -> Self {
         describe();
+        let id = || stream.as_str().to_owned();
         Self {
-            tick_late: histogram!("ringside_ingest_tick_late_seconds"),
-            ticks_late: counter!("ringside_ingest_ticks_late_total"),
-            frames_repeated: counter!("ringside_ingest_frames_repeated_total"),
-            frames_dropped: counter!("ringside_ingest_frames_dropped_total"),
-            units_dropped: counter!("ringside_ingest_units_dropped_total"),
-            audio_missing: counter!("ringside_ingest_audio_missing_samples_total"),
-            ladder_queue: gauge!("ringside_ingest_queue_depth", "queue" => "ladder"),
-            decode_queue: gauge!("ringside_ingest_queue_depth", "queue" => "decode"),
-            replay_bytes: gauge!("ringside_ingest_replay_bytes"),
-            feed_connections: gauge!("ringside_ingest_feed_connections"),
-            feed_lost: counter!("ringside_ingest_feed_lost_total"),
-            feed_gaps: counter!("ringside_ingest_feed_gap_cells_total"),
-            rtmp_connections: gauge!("ringside_ingest_rtmp_connections"),
-            publishes: counter!("ringside_ingest_publishes_total"),
-            refused_key: counter!("ringside_ingest_refused_total", "cause" => "key"),
-            refused_full: counter!("ringside_ingest_refused_total", "cause" => "full"),
-            takeovers: counter!("ringside_ingest_takeovers_total"),
-            on_air: SOURCES.map(|(_, name)| gauge!("ringside_ingest_on_air", "source" => name)),
+            tick_late: histogram!("ringside_ingest_tick_late_seconds", "stream" => id()),
+            ticks_late: counter!("ringside_ingest_ticks_late_total", "stream" => id()),
+            frames_repeated: counter!("ringside_ingest_frames_repeated_total", "stream" => id()),
+            frames_dropped: counter!("ringside_ingest_frames_dropped_total", "stream" => id()),
+            units_dropped: counter!("ringside_ingest_units_dropped_total", "stream" => id()),
+            stamps_jumped: counter!("ringside_ingest_stamps_jumped_total", "stream" => id()),
+            audio_missing: counter!("ringside_ingest_audio_missing_samples_total", "stream" => id()),
+            ladder_queue: gauge!("ringside_ingest_queue_depth", "stream" => id(), "queue" => "ladder"),
+            decode_queue: gauge!("ringside_ingest_queue_depth", "stream" => id(), "queue" => "decode"),
+            replay_bytes: gauge!("ringside_ingest_replay_bytes", "stream" => id()),
+            feed_connections: gauge!("ringside_ingest_feed_connections", "stream" => id()),
+            feed_lost: counter!("ringside_ingest_feed_lost_total", "stream" => id()),
+            feed_gaps: counter!("ringside_ingest_feed_gap_cells_total", "stream" => id()),
+            publishes: counter!("ringside_ingest_publishes_total", "stream" => id()),
+            takeovers: counter!("ringside_ingest_takeovers_total", "stream" => id()),
+            ladders_lost: counter!("ringside_ingest_ladders_lost_total", "stream" => id()),
+            on_air: SOURCES
+                .map(|(_, name)| gauge!("ringside_ingest_on_air", "stream" => id(), "source" => name)),
+            role: Role::ALL
+                .map(|role| gauge!("ringside_ingest_on_air_role", "stream" => id(), "role" => role.as_str())),
         }
     }
 
-    /// Marks the one source that is shown.
-    pub(crate) fn show(&self, shown: Source) {
+    /// Marks the one source that is shown, and whose it is.
+    pub(crate) fn show(&self, shown: Shown) {
         for ((source, _), gauge) in SOURCES.iter().zip(&self.on_air) {
-            gauge.set(if *source == shown { 1.0 } else { 0.0 });
+            gauge.set(if *source == shown.source { 1.0 } else { 0.0 });
+        }
+        for (role, gauge) in Role::ALL.iter().zip(&self.role) {
+            let on = *role == shown.role && shown.source.is_encoder();
+            gauge.set(if on { 1.0 } else { 0.0 });
+        }
+    }
+}
+
+/// How encoders connect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Protocol {
+    Rtmp,
+    Rtmps,
+    Srt,
+}
+
+impl Protocol {
+    /// As labels and reports have it.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Rtmp => "rtmp",
+            Self::Rtmps => "rtmps",
+            Self::Srt => "srt",
+        }
+    }
+}
+
+/// Handles of one listener.
+#[derive(Debug, Clone)]
+pub(crate) struct Listener {
+    /// Open connections.
+    pub(crate) connections: Gauge,
+    /// Encoders refused: unknown or expired key.
+    pub(crate) refused_key: Counter,
+    /// Connections closed because the table, or an address's share of it, was full.
+    pub(crate) refused_full: Counter,
+    /// Encoders refused by policy, hook or for want of capacity.
+    pub(crate) refused_policy: Counter,
+}
+
+impl Listener {
+    pub(crate) fn new(protocol: Protocol) -> Self {
+        describe();
+        let name = protocol.as_str();
+        let refused = |cause| counter!("ringside_ingest_refused_total", "protocol" => name, "cause" => cause);
+        Self {
+            connections: gauge!("ringside_ingest_connections", "protocol" => name),
+            refused_key: refused("key"),
+            refused_full: refused("full"),
+            refused_policy: refused("policy"),
         }
     }
 }
@@ -115,12 +186,13 @@ pub(crate) struct Rung {
 }
 
 impl Rung {
-    pub(crate) fn new(id: &TrackId) -> Self {
+    pub(crate) fn new(stream: &StreamId, id: &TrackId) -> Self {
+        let stream = || stream.as_str().to_owned();
         let id = || id.as_str().to_owned();
         Self {
-            encode: histogram!("ringside_ingest_encode_seconds", "rung" => id()),
-            units: counter!("ringside_ingest_units_total", "rung" => id()),
-            units_missing: counter!("ringside_ingest_units_missing_total", "rung" => id()),
+            encode: histogram!("ringside_ingest_encode_seconds", "stream" => stream(), "rung" => id()),
+            units: counter!("ringside_ingest_units_total", "stream" => stream(), "rung" => id()),
+            units_missing: counter!("ringside_ingest_units_missing_total", "stream" => stream(), "rung" => id()),
         }
     }
 }
@@ -145,6 +217,10 @@ fn describe() {
     describe_counter!(
         "ringside_ingest_units_dropped_total",
         "Access units dropped before decoding"
+    );
+    describe_counter!(
+        "ringside_ingest_stamps_jumped_total",
+        "Jumps of encoders' time stamps that were put right"
     );
     describe_counter!(
         "ringside_ingest_audio_missing_samples_total",
@@ -176,7 +252,15 @@ fn describe() {
         "ringside_ingest_feed_gap_cells_total",
         "Cells declared missing to a packager"
     );
-    describe_gauge!("ringside_ingest_rtmp_connections", "Open RTMP connections");
+    describe_gauge!("ringside_ingest_connections", "Open connections, by protocol");
+    describe_counter!(
+        "ringside_ingest_ladders_lost_total",
+        "Ladders that failed and were begun anew"
+    );
+    describe_gauge!(
+        "ringside_ingest_on_air_role",
+        "1 for the encoder whose picture or sound is shown"
+    );
     describe_counter!("ringside_ingest_publishes_total", "Encoders let in");
     describe_counter!("ringside_ingest_refused_total", "Encoders refused, by cause");
     describe_counter!(
@@ -233,7 +317,8 @@ mod tests {
     fn a_rungs_numbers_carry_its_name_and_nothing_else() {
         let register = Register::default();
         let made = metrics::with_local_recorder(&register, || {
-            ["360p", "audio"].map(|id| Rung::new(&TrackId::new(id).unwrap()))
+            let stream = StreamId::new("main").unwrap();
+            ["360p", "audio"].map(|id| Rung::new(&stream, &TrackId::new(id).unwrap()))
         });
         assert_eq!(made.len(), 2);
         let entries = register.0.lock().unwrap();
@@ -241,7 +326,11 @@ mod tests {
         for name in ["encode_seconds", "units_total", "units_missing_total"] {
             let of = |(entry, _): &&(String, String)| *entry == format!("ringside_ingest_{name}");
             let labels: Vec<&str> = entries.iter().filter(of).map(|(_, l)| l.as_str()).collect();
-            assert_eq!(labels, ["rung=360p", "rung=audio"], "{name}");
+            assert_eq!(
+                labels,
+                ["stream=main,rung=360p", "stream=main,rung=audio"],
+                "{name}"
+            );
         }
     }
 }

@@ -17,13 +17,19 @@ const JUMP: i64 = 100_000_000;
 const EVIDENCE: i64 = 1_000_000_000;
 /// Fastest change of the clock otherwise, millionths.
 const SLEW_PPM: i64 = 2_000;
-/// Added to how much later than its picture sound is, for the jitter of its blocks, nanoseconds.
-const SOUND_JITTER: i64 = 15_000_000;
-/// The clock falls back for sound by no less than this, so that sound in step with its picture costs no delay,
-/// nanoseconds. Ordinary encoders were measured at -9 to -1 ms.
-const SOUND_STEP: i64 = 20_000_000;
+/// Added to how much later than the earliest picture late blocks of sound are: a tick's sound reaches half a tick
+/// beyond the playout clock, and its reader may be 4 ms ahead before it slews, of which [`BEHIND`] covers all but
+/// this, nanoseconds.
+const SOUND_REACH: i64 = 3_000_000;
+/// Delay is taken back only where this much of it is too much, nanoseconds.
+const SOUND_STEP: i64 = 10_000_000;
+/// One in so many blocks may be later than what is waited for.
+const SOUND_LATE_SHARE: usize = 20;
 /// The clock falls back for sound by no more than this: 30 decoded frames of 60 fps must cover it, nanoseconds.
-const SOUND_MAX: i64 = 400_000_000;
+/// ffmpeg and OBS pack up to 2930 bytes of sound, 366 ms at 64 kb/s.
+const SOUND_MAX: i64 = 440_000_000;
+/// Blocks that come closer together than this came together, nanoseconds.
+const SOUND_BURST: i64 = 8_000_000;
 /// A frame this late is not worth showing, nanoseconds.
 pub(crate) const STALE: i64 = 500_000_000;
 
@@ -65,13 +71,24 @@ impl Anchor {
     /// A block of sound that begins at `pts` became available at `at`.
     pub(crate) fn observe_sound(&mut self, at: i64, pts: i64) {
         let lateness = at - pts;
-        self.sound.seen.push_back(Arrival { at, lateness });
+        match self.sound.seen.back_mut() {
+            // MPEG-TS packs many blocks into one packet: all of them are as late as the first.
+            Some(burst) if at - burst.at < SOUND_BURST => {
+                burst.at = at;
+                burst.lateness = burst.lateness.max(lateness);
+            }
+            Some(_) | None => self.sound.seen.push_back(Arrival { at, lateness }),
+        }
         forget(&mut self.sound.seen, at);
     }
 
-    /// Contribution time to show at the tick due at `due`; none before the first frame.
+    /// Contribution time to show at the tick due at `due`; none before the first frame or block of sound.
     pub(crate) fn playout(&mut self, due: i64) -> Option<i64> {
-        let offset = self.offset?;
+        let Some(offset) = self.offset else {
+            // Sound alone keeps its own time until a picture comes.
+            let sound = late(&self.sound.seen)?;
+            return Some(due - sound - SOUND_REACH - BEHIND);
+        };
         let earliest = earliest(&self.seen).unwrap_or(offset);
         let wanted = earliest - offset;
         let slewed = (due - self.moved).clamp(0, EVIDENCE) * SLEW_PPM / 1_000_000;
@@ -103,8 +120,8 @@ impl Anchor {
 struct SoundDelay {
     seen: VecDeque<Arrival>,
     delay: i64,
-    /// Since when more was needed at every tick, and the least of it.
-    short: Option<(i64, i64)>,
+    /// Since when more was needed at every tick.
+    short: Option<i64>,
 }
 
 impl SoundDelay {
@@ -112,20 +129,19 @@ impl SoundDelay {
     /// needed for a while: a burst of late sound passes. Less of it is slewed.
     fn follow(&mut self, due: i64, picture: i64, slewed: i64) -> i64 {
         forget(&mut self.seen, due);
-        let Some(sound) = earliest(&self.seen) else {
+        let Some(sound) = late(&self.seen) else {
             self.short = None;
             return self.delay;
         };
-        let wanted = (sound - picture + SOUND_JITTER).clamp(0, SOUND_MAX);
-        if wanted <= self.delay + SOUND_STEP {
+        let wanted = (sound - picture + SOUND_REACH).clamp(0, SOUND_MAX);
+        if wanted <= self.delay {
             self.short = None;
-            self.delay -= (self.delay - wanted).clamp(0, slewed);
+            self.delay -= (self.delay - wanted - SOUND_STEP).clamp(0, slewed);
             return self.delay;
         }
-        let (since, least) = self.short.unwrap_or((due, wanted));
-        self.short = Some((since, least.min(wanted)));
+        let since = *self.short.get_or_insert(due);
         if due - since > EVIDENCE {
-            self.delay = least.min(wanted);
+            self.delay = wanted;
             self.short = None;
         }
         self.delay
@@ -134,6 +150,15 @@ impl SoundDelay {
 
 fn earliest(seen: &VecDeque<Arrival>) -> Option<i64> {
     seen.iter().map(|seen| seen.lateness).min()
+}
+
+/// Lateness that all but a few arrivals have.
+fn late(seen: &VecDeque<Arrival>) -> Option<i64> {
+    let mut lateness: Vec<i64> = seen.iter().map(|seen| seen.lateness).collect();
+    let at = lateness
+        .len()
+        .checked_sub(1 + lateness.len() / SOUND_LATE_SHARE)?;
+    Some(*lateness.select_nth_unstable(at).1)
 }
 
 fn forget(seen: &mut VecDeque<Arrival>, now: i64) {

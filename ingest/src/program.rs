@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
-use hls::id::{Cell, Epoch};
+use hls::id::{Cell, Epoch, StreamId};
 use hls::time::{AUDIO_FRAME_SAMPLES, Grid, PROGRAM_EPOCH_UNIX};
 
 /// One ladder's clock: frame `n` of the ladder is due at `t0 + n / rate` and is program frame `first_frame + n`.
@@ -97,9 +97,12 @@ pub(crate) struct Memory {
 }
 
 impl Memory {
-    /// The file of a data directory.
-    pub(crate) fn path(data_dir: &Path) -> PathBuf {
-        data_dir.join("program-time")
+    /// The file of a stream in a data directory.
+    pub(crate) fn path(data_dir: &Path, stream: &StreamId) -> PathBuf {
+        data_dir
+            .join("streams")
+            .join(stream.as_str())
+            .join("program-time")
     }
 
     /// Reads the file; a missing one is a stream that never ran.

@@ -1,134 +1,186 @@
 //! One clock for an encoder's sound and picture: wraps, resets and jumps taken out with a single offset.
 
-/// A step further than this from a track's last unit is a jump, milliseconds.
-const JUMP_MS: i64 = 1_000;
-/// A hole is real when the clock on the wall saw it too, to within this, milliseconds.
-const HOLE_SLACK_MS: i64 = 500;
+use std::collections::BTreeMap;
+
+use crate::media::{Clock, Stamp};
+
+const MS: i64 = 1_000_000;
+/// A step further than this from a track's last unit is a jump, nanoseconds.
+const JUMP: i64 = 1_000 * MS;
+/// A hole is real when the clock on the wall saw it too, to within this, nanoseconds.
+const HOLE_SLACK: i64 = 500 * MS;
 /// Counted samples and time stamps may differ by this before the count begins anew, nanoseconds.
-const RESYNC_NS: i64 = 20_000_000;
+const RESYNC: i64 = 20 * MS;
 /// First unit's time. Reordering and late tracks reach back from it without going below zero.
-const START_MS: i64 = 10_000;
+const START: i64 = 10_000 * MS;
 /// Samples in an AAC access unit at the core rate.
-const AAC_SAMPLES: i64 = 1_024;
+pub(crate) const AAC_SAMPLES: u32 = 1_024;
 
 /// What a unit belongs to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Track {
     Video,
-    Audio,
+    Audio(u8),
 }
 
-/// Maps the time stamps of one publish to a contribution time that starts near zero and never jumps.
-#[derive(Debug, Default)]
+/// How long a unit of sound is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Length {
+    pub(crate) samples: u32,
+    /// Hz.
+    pub(crate) rate: u32,
+}
+
+/// Maps the time stamps of one publish to a contribution time that starts near zero and never jumps; all its times
+/// are nanoseconds.
+#[derive(Debug)]
 pub(crate) struct Retime {
-    /// Added to a time stamp; one for both tracks, so that they stay together.
-    offset_ms: i64,
+    clock: Clock,
+    /// Added to a time stamp; one for all tracks, so that they stay together.
+    offset: i64,
     /// The offset before the last jump, for units that were sent before it and come after it.
-    earlier_offset_ms: Option<i64>,
-    video: Option<Last>,
-    audio: Option<Last>,
+    earlier_offset: Option<i64>,
+    last: BTreeMap<Track, Last>,
     newest: Option<Newest>,
-    count: Option<Count>,
+    counts: BTreeMap<u8, Count>,
+    jumps: u64,
 }
 
 /// The last unit of a track.
 #[derive(Debug, Clone, Copy)]
 struct Last {
-    /// Time stamp with its wraps undone.
-    unwrapped_ms: i64,
-    out_ms: i64,
+    /// Ticks with their wraps undone.
+    unwrapped: i64,
+    out: i64,
 }
 
-/// The last unit of either track.
+/// The last unit of any track.
 #[derive(Debug, Clone, Copy)]
 struct Newest {
     last: Last,
-    arrival_ms: i64,
+    arrival: i64,
 }
 
 /// Samples since a point where sound was in step with its time stamps.
 #[derive(Debug, Clone, Copy)]
 struct Count {
-    base_ns: i64,
-    units: i64,
+    base: i64,
+    samples: i64,
     rate: u32,
 }
 
 impl Retime {
-    /// Decoding time of a video unit, nanoseconds of contribution time; `arrival_ms` is any monotonic clock.
-    pub(crate) fn video(&mut self, timestamp_ms: u32, arrival_ms: i64) -> i64 {
-        self.map(Track::Video, timestamp_ms, arrival_ms) * 1_000_000
+    /// For the stamps of one protocol.
+    pub(crate) fn new(clock: Clock) -> Self {
+        Self {
+            clock,
+            offset: 0,
+            earlier_offset: None,
+            last: BTreeMap::new(),
+            newest: None,
+            counts: BTreeMap::new(),
+            jumps: 0,
+        }
     }
 
-    /// Presentation time of an AAC unit, nanoseconds; smooth, as samples are counted from one to the next.
-    pub(crate) fn audio(&mut self, timestamp_ms: u32, arrival_ms: i64, rate: u32) -> i64 {
-        let stamped_ns = self.map(Track::Audio, timestamp_ms, arrival_ms) * 1_000_000;
-        let counted = self.count.filter(|count| count.rate == rate).map(|mut count| {
-            count.units += 1;
-            count
+    /// Decoding time of a video unit; `arrival` is any monotonic clock.
+    pub(crate) fn video(&mut self, stamp: Stamp, arrival: i64) -> i64 {
+        self.map(Track::Video, stamp, arrival)
+    }
+
+    /// Presentation time of a unit of sound; smooth, as samples are counted from one to the next.
+    pub(crate) fn audio(&mut self, track: u8, stamp: Stamp, arrival: i64, length: Length) -> i64 {
+        let stamped = self.map(Track::Audio(track), stamp, arrival);
+        let counted = self
+            .counts
+            .get(&track)
+            .filter(|count| count.rate == length.rate)
+            .filter(|count| (count.ns() - stamped).abs() <= RESYNC);
+        let mut count = counted.copied().unwrap_or(Count {
+            base: stamped,
+            samples: 0,
+            rate: length.rate,
         });
-        let count = counted
-            .filter(|count| (count.ns() - stamped_ns).abs() <= RESYNC_NS)
-            .unwrap_or(Count {
-                base_ns: stamped_ns,
-                units: 0,
-                rate,
-            });
-        self.count = Some(count);
-        count.ns()
+        let pts = count.ns();
+        count.samples += i64::from(length.samples);
+        self.counts.insert(track, count);
+        pts
     }
 
-    fn map(&mut self, track: Track, timestamp_ms: u32, arrival_ms: i64) -> i64 {
-        let own = match track {
-            Track::Video => self.video,
-            Track::Audio => self.audio,
-        };
-        let unwrapped_ms = match own.or(self.newest.map(|newest| newest.last)) {
-            Some(last) => unwrap(last.unwrapped_ms, timestamp_ms),
-            None => i64::from(timestamp_ms),
-        };
-        let out_ms = self.place(own, unwrapped_ms, arrival_ms);
-        let last = Last { unwrapped_ms, out_ms };
-        match track {
-            Track::Video => self.video = Some(last),
-            Track::Audio => self.audio = Some(last),
-        }
-        self.newest = Some(Newest { last, arrival_ms });
-        out_ms
+    /// How often time stamps jumped and were put right since the last call.
+    pub(crate) fn take_jumps(&mut self) -> u64 {
+        std::mem::take(&mut self.jumps)
     }
 
-    fn place(&mut self, own: Option<Last>, unwrapped_ms: i64, arrival_ms: i64) -> i64 {
+    fn map(&mut self, track: Track, stamp: Stamp, arrival: i64) -> i64 {
+        let own = self.last.get(&track).copied();
+        let unwrapped = match own.or(self.newest.map(|newest| newest.last)) {
+            Some(last) => unwrap(self.clock, last.unwrapped, stamp.ticks),
+            None => i64::try_from(stamp.ticks).unwrap_or(0),
+        };
+        let out = self.place(own, self.ns(unwrapped) + i64::from(stamp.nanos), arrival);
+        let last = Last { unwrapped, out };
+        self.last.insert(track, last);
+        self.newest = Some(Newest { last, arrival });
+        out
+    }
+
+    fn ns(&self, ticks: i64) -> i64 {
+        let ns = i128::from(ticks) * 1_000_000_000 / i128::from(self.clock.per_second.max(1));
+        i64::try_from(ns).unwrap_or(0)
+    }
+
+    fn place(&mut self, own: Option<Last>, stamped: i64, arrival: i64) -> i64 {
         let Some(newest) = self.newest else {
-            self.offset_ms = START_MS - unwrapped_ms;
-            return START_MS;
+            self.offset = START - stamped;
+            return START;
         };
-        let last_out_ms = own.unwrap_or(newest.last).out_ms;
-        let fits = |offset_ms: i64| (unwrapped_ms + offset_ms - last_out_ms).abs() <= JUMP_MS;
-        let out_ms = unwrapped_ms + self.offset_ms;
-        let elapsed_ms = (arrival_ms - newest.arrival_ms).max(1);
-        let expected_ms = newest.last.out_ms + elapsed_ms;
-        if fits(self.offset_ms) || (out_ms - expected_ms).abs() <= HOLE_SLACK_MS {
-            return out_ms;
+        let last_out = own.unwrap_or(newest.last).out;
+        let fits = |offset: i64| (stamped.saturating_add(offset) - last_out).abs() <= JUMP;
+        let out = stamped.saturating_add(self.offset);
+        let elapsed = (arrival - newest.arrival).max(MS);
+        let expected = newest.last.out + elapsed;
+        if fits(self.offset) || (out - expected).abs() <= HOLE_SLACK {
+            return out;
         }
-        if let Some(earlier_ms) = self.earlier_offset_ms.filter(|earlier_ms| fits(*earlier_ms)) {
-            return unwrapped_ms + earlier_ms;
+        if let Some(earlier) = self.earlier_offset.filter(|earlier| fits(*earlier)) {
+            return stamped + earlier;
         }
-        self.earlier_offset_ms = Some(self.offset_ms);
-        self.offset_ms = expected_ms - unwrapped_ms;
-        expected_ms
+        self.jumps += 1;
+        self.earlier_offset = Some(self.offset);
+        self.offset = expected - stamped;
+        expected
     }
 }
 
 impl Count {
     fn ns(&self) -> i64 {
-        self.base_ns + self.units * AAC_SAMPLES * 1_000_000_000 / i64::from(self.rate.max(1))
+        self.base + self.samples * 1_000_000_000 / i64::from(self.rate.max(1))
     }
 }
 
-/// flv §E.4.1: time stamps are 32 bits of milliseconds and wrap after 49.7 days.
-fn unwrap(last_ms: i64, timestamp_ms: u32) -> i64 {
-    let last = u32::try_from(last_ms.rem_euclid(1 << 32)).unwrap_or(0);
-    last_ms + i64::from(timestamp_ms.wrapping_sub(last).cast_signed())
+fn unwrap(clock: Clock, last: i64, ticks: u64) -> i64 {
+    let unused = 64 - clock.bits;
+    let step = ticks.wrapping_sub(last.cast_unsigned()) << unused;
+    last + (step.cast_signed() >> unused)
+}
+
+/// Samples at 48 kHz in an Opus packet (RFC 6716 §3.1), at most 120 ms of them; none where it is malformed.
+pub(crate) fn opus_samples(packet: &[u8]) -> Option<u32> {
+    let (&toc, rest) = packet.split_first()?;
+    let config = toc >> 3;
+    let frame = match config {
+        // SILK: 10, 20, 40, 60 ms; hybrid: 10, 20; CELT: 2.5, 5, 10, 20.
+        0..=11 => [480, 960, 1_920, 2_880].get(usize::from(config % 4)).copied()?,
+        12..=15 => 480 << (config % 2),
+        _ => 120 << (config % 4),
+    };
+    let frames = match toc & 3 {
+        0 => 1,
+        1 | 2 => 2,
+        _ => u32::from(rest.first()? & 0x3F),
+    };
+    Some(frame * frames).filter(|samples| (1..=5_760).contains(samples))
 }
 
 /// Core sample rate of an AudioSpecificConfig (ISO/IEC 14496-3 §1.6.2.1); a unit is 1024 samples of it.
@@ -160,33 +212,54 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const MS: i64 = 1_000_000;
+    fn retime() -> Retime {
+        Retime::new(Clock::FLV)
+    }
+
+    fn stamp(ms: u32) -> Stamp {
+        Stamp {
+            ticks: ms.into(),
+            nanos: 0,
+        }
+    }
+
+    /// With milliseconds for all times.
+    impl Retime {
+        fn video_ms(&mut self, ms: u32, arrival_ms: i64) -> i64 {
+            self.video(stamp(ms), arrival_ms * MS)
+        }
+
+        fn audio_ms(&mut self, ms: u32, arrival_ms: i64, rate: u32) -> i64 {
+            let samples = AAC_SAMPLES;
+            self.audio(0, stamp(ms), arrival_ms * MS, Length { samples, rate })
+        }
+    }
 
     #[test]
     fn both_tracks_move_together_through_a_reset() {
-        let mut retime = Retime::default();
-        assert_eq!(retime.video(5_000, 0), 10_000 * MS);
-        assert_eq!(retime.audio(5_010, 5, 48_000), 10_010 * MS);
-        assert_eq!(retime.video(5_033, 33), 10_033 * MS);
+        let mut retime = retime();
+        assert_eq!(retime.video_ms(5_000, 0), 10_000 * MS);
+        assert_eq!(retime.audio_ms(5_010, 5, 48_000), 10_010 * MS);
+        assert_eq!(retime.video_ms(5_033, 33), 10_033 * MS);
         // The encoder begins anew at zero, 40 ms later.
-        assert_eq!(retime.video(0, 73), 10_073 * MS);
-        let audio = retime.audio(10, 75, 48_000);
+        assert_eq!(retime.video_ms(0, 73), 10_073 * MS);
+        let audio = retime.audio_ms(10, 75, 48_000);
         assert_eq!(audio, 10_083 * MS, "same offset as the picture");
         // A unit that was sent before the reset finds its old place.
-        assert_eq!(retime.video(5_066, 80), 10_066 * MS);
-        assert_eq!(retime.video(33, 106), 10_106 * MS);
+        assert_eq!(retime.video_ms(5_066, 80), 10_066 * MS);
+        assert_eq!(retime.video_ms(33, 106), 10_106 * MS);
     }
 
     #[test]
     fn a_hole_that_really_passed_stays_a_hole() {
-        let mut retime = Retime::default();
-        retime.video(1_000, 0);
-        assert_eq!(retime.video(6_000, 5_020), 15_000 * MS);
+        let mut retime = retime();
+        retime.video_ms(1_000, 0);
+        assert_eq!(retime.video_ms(6_000, 5_020), 15_000 * MS);
         // An hour that took no time is a jump.
-        assert_eq!(retime.video(3_606_000, 5_060), 15_040 * MS);
+        assert_eq!(retime.video_ms(3_606_000, 5_060), 15_040 * MS);
         // Silence on the line followed by a burst with its own times is neither.
-        assert_eq!(retime.video(3_606_033, 15_060), 15_073 * MS);
-        assert_eq!(retime.video(3_606_066, 15_061), 15_106 * MS);
+        assert_eq!(retime.video_ms(3_606_033, 15_060), 15_073 * MS);
+        assert_eq!(retime.video_ms(3_606_066, 15_061), 15_106 * MS);
     }
 
     #[test]
@@ -204,6 +277,38 @@ mod tests {
         }
     }
 
+    #[test]
+    fn mpeg_stamps_wrap_at_33_bits_and_nanoseconds_are_kept() {
+        let mut retime = Retime::new(Clock::MPEG);
+        let end = 1_u64 << 33;
+        for n in 0..300_u64 {
+            let ticks = (end - 90_000 + n * 3_000) % end;
+            let arrival = i64::try_from(n).unwrap() * 33 * MS;
+            let out = retime.video(Stamp { ticks, nanos: 7 }, arrival);
+            let exact = START + i64::try_from(n * 1_000_000_000 / 30).unwrap();
+            assert!((out - exact).abs() <= 1, "{n}: {out} is not {exact}");
+        }
+        assert_eq!(retime.take_jumps(), 0);
+    }
+
+    #[test]
+    fn packets_of_opus_say_how_long_they_are() {
+        for (packet, samples) in [
+            (&[0xFC_u8][..], Some(960)),
+            (&[0xFD], Some(1_920)),
+            (&[0xFF, 3], Some(2_880)),
+            (&[0x08], Some(960)),
+            (&[0x78], Some(960)),
+            (&[0xE0], Some(120)),
+            (&[0xFF, 0x3F], None),
+            (&[0xFF, 0], None),
+            (&[0xFF], None),
+            (&[], None),
+        ] {
+            assert_eq!(opus_samples(packet), samples, "{packet:x?}");
+        }
+    }
+
     proptest! {
         #[test]
         fn sound_is_smooth_however_the_milliseconds_are_rounded(
@@ -211,11 +316,11 @@ mod tests {
             rate in prop_oneof![Just(44_100_u32), Just(48_000), Just(22_050)],
             units in 2_u64..400,
         ) {
-            let mut retime = Retime::default();
+            let mut retime = retime();
             let mut last = None;
             for n in 0..units {
                 let ms = u32::try_from(n * 1_024 * 1_000 / u64::from(rate)).unwrap();
-                let out = retime.audio(start.wrapping_add(ms), i64::from(ms), rate);
+                let out = retime.audio_ms(start.wrapping_add(ms), i64::from(ms), rate);
                 if let Some(last) = last {
                     let step: i64 = out - last;
                     prop_assert!((step - 1_024_000_000_000 / i64::from(rate)).abs() <= 1, "{step}");
@@ -229,16 +334,16 @@ mod tests {
             stamps in prop::collection::vec((any::<bool>(), prop_oneof![
                 4 => (0_u32..60).prop_map(Ok), 1 => any::<u32>().prop_map(Err)]), 1..200),
         ) {
-            let mut retime = Retime::default();
+            let mut retime = retime();
             let (mut stamp, mut arrival) = (0_u32, 0_i64);
             let (mut video, mut audio) = (None::<i64>, None::<i64>);
             for (is_video, step) in stamps {
                 stamp = match step { Ok(ms) => stamp.wrapping_add(ms), Err(anything) => anything };
                 arrival += 20;
                 let (out, last) = if is_video {
-                    (retime.video(stamp, arrival), &mut video)
+                    (retime.video_ms(stamp, arrival), &mut video)
                 } else {
-                    (retime.audio(stamp, arrival, 48_000), &mut audio)
+                    (retime.audio_ms(stamp, arrival, 48_000), &mut audio)
                 };
                 if let Some(last) = last {
                     // The tracks may be up to a jump apart, and come in any order.
@@ -252,10 +357,10 @@ mod tests {
 
         #[test]
         fn a_wrap_is_not_a_jump(before in 0_u32..5_000) {
-            let mut retime = Retime::default();
+            let mut retime = retime();
             let start = u32::MAX - before;
             for n in 0..10_000_u32 / 40 {
-                let out = retime.video(start.wrapping_add(n * 40), i64::from(n) * 40);
+                let out = retime.video_ms(start.wrapping_add(n * 40), i64::from(n) * 40);
                 prop_assert_eq!(out, (10_000 + i64::from(n) * 40) * MS);
             }
         }

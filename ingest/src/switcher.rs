@@ -1,18 +1,19 @@
 //! The vision mixer: one thread that hands the ladder a frame and its sound at every tick, whatever happens.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::mpsc::Receiver;
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
 use tokio_util::sync::CancellationToken;
 
 use crate::contribution::Contribution;
+use crate::desk::Role;
 use crate::error::Error;
 use crate::ladder::CHANNELS;
 use crate::metrics::{Metrics, Source};
-use crate::onair::OnAir;
+use crate::onair::{Choice, OnAir, Seen, Shown};
 use crate::picture::TestPicture;
 use crate::pipeline::ladder::{FRAMES_MAX, Ladder};
 use crate::program::Program;
@@ -25,49 +26,161 @@ const BEHIND_MAX: Duration = Duration::from_secs(120);
 /// How often a full ladder is looked at again.
 const FULL_POLL: Duration = Duration::from_millis(5);
 
+/// What a stream keeps while ladders come and go: its publishers and what is shown of them.
+#[derive(Debug)]
+pub(crate) struct Mixer {
+    /// Publishers that were let in; the newest of a role replaces the one before once it has a picture.
+    pub(crate) newcomers: Receiver<(Role, Arc<Contribution>)>,
+    pub(crate) on_air: OnAir,
+    pub(crate) state: Arc<State>,
+    /// Zero of the publishers' clock.
+    pub(crate) origin: Instant,
+    inputs: [Input; 2],
+    shown: Option<Shown>,
+}
+
+/// What operators ask for, and what they are told; no tick waits for it.
+#[derive(Debug, Default)]
+pub(crate) struct State(Mutex<(Choice, Option<Shown>)>);
+
+impl State {
+    pub(crate) fn choose(&self, choice: Choice) {
+        self.lock().0 = choice;
+    }
+
+    pub(crate) fn choice(&self) -> Choice {
+        self.lock().0
+    }
+
+    /// None before the first tick.
+    pub(crate) fn shown(&self) -> Option<Shown> {
+        self.lock().1
+    }
+
+    fn lock(&self) -> MutexGuard<'_, (Choice, Option<Shown>)> {
+        self.0
+            .lock()
+            .expect("nothing panics while it holds two small values")
+    }
+}
+
+/// One role's publisher.
+#[derive(Debug, Default)]
+struct Input {
+    current: Option<Playing>,
+    next: Option<Arc<Contribution>>,
+}
+
+/// A publisher with a picture or a sound to give.
+#[derive(Debug)]
+struct Playing {
+    contribution: Arc<Contribution>,
+    /// One for each audio rendition.
+    readers: Vec<sound::Reader>,
+    shown: Option<gst::Buffer>,
+}
+
+impl Input {
+    /// A newcomer with something to give: a picture, or sound where there is nobody else.
+    fn newcomer(&mut self, due: i64, sounds: usize) -> Option<Playing> {
+        let next = self.next.as_ref()?;
+        let shown = next.frame(due);
+        if shown.is_none() && (self.current.is_some() || !next.is_sounding(due)) {
+            return None;
+        }
+        let contribution = self.next.take()?;
+        let readers = (0..sounds).map(|_| sound::Reader::default()).collect();
+        Some(Playing {
+            contribution,
+            readers,
+            shown,
+        })
+    }
+
+    /// Takes the frame that is due, also off air: what is not taken would be shown late.
+    fn tick(&mut self, due: i64, newcomer: Option<Playing>) -> Seen {
+        let cut = newcomer.as_ref().is_some_and(|newcomer| newcomer.shown.is_some());
+        self.current = newcomer.or(self.current.take());
+        let Some(playing) = &mut self.current else {
+            return Seen {
+                left: true,
+                ..Seen::default()
+            };
+        };
+        let frame = playing.contribution.frame(due);
+        let fresh = cut || frame.is_some();
+        playing.shown = frame.or(playing.shown.take());
+        Seen {
+            fresh,
+            left: playing.contribution.has_left(),
+            sounding: playing.contribution.is_sounding(due),
+        }
+    }
+
+    /// What was not read while it was off air would begin with what is long over.
+    fn rewind(&mut self) {
+        let readers = self.current.iter_mut().flat_map(|playing| &mut playing.readers);
+        readers.for_each(|reader| *reader = sound::Reader::default());
+    }
+
+    fn forget_if_gone(&mut self) {
+        let gone = |playing: &mut Playing| playing.contribution.has_left();
+        drop(self.current.take_if(gone));
+    }
+}
+
+impl Mixer {
+    pub(crate) fn new(
+        newcomers: Receiver<(Role, Arc<Contribution>)>,
+        on_air: OnAir,
+        state: Arc<State>,
+        origin: Instant,
+    ) -> Self {
+        Self {
+            newcomers,
+            on_air,
+            state,
+            origin,
+            inputs: Default::default(),
+            shown: None,
+        }
+    }
+
+    fn admit(&mut self) {
+        while let Ok((role, newcomer)) = self.newcomers.try_recv() {
+            self.input(role).next = Some(newcomer);
+        }
+    }
+
+    fn input(&mut self, role: Role) -> &mut Input {
+        let [primary, backup] = &mut self.inputs;
+        match role {
+            Role::Primary => primary,
+            Role::Backup => backup,
+        }
+    }
+}
+
 /// Everything a tick needs.
 pub(crate) struct Switcher {
+    pub(crate) mixer: Mixer,
     pub(crate) program: Program,
     pub(crate) ladder: Arc<Ladder>,
-    pub(crate) test: TestPicture,
+    pub(crate) test: Arc<TestPicture>,
     pub(crate) slate: gst::Buffer,
-    pub(crate) on_air: OnAir,
-    /// Publishers that were let in; the newest replaces the others once it has a picture.
-    pub(crate) newcomers: Receiver<Arc<Contribution>>,
+    /// Audio renditions.
+    pub(crate) sounds: usize,
     pub(crate) metrics: Metrics,
     pub(crate) stop: CancellationToken,
 }
 
-/// What is selected, from tick to tick.
-#[derive(Default)]
-struct Mixer {
-    current: Option<Input>,
-    next: Option<Arc<Contribution>>,
-    source: Option<Source>,
-}
-
-/// The contribution on air.
-struct Input {
-    contribution: Arc<Contribution>,
-    reader: sound::Reader,
-    shown: gst::Buffer,
-}
-
-impl Input {
-    /// A newcomer that has a picture to show.
-    fn ready(contribution: &Arc<Contribution>, due: i64) -> Option<Self> {
-        let shown = contribution.frame(due)?;
-        Some(Self {
-            contribution: contribution.clone(),
-            reader: sound::Reader::default(),
-            shown,
-        })
-    }
-}
-
 impl Switcher {
-    /// Ticks on a thread of its own until `stop`; `failed` hears why it ended otherwise.
-    pub(crate) fn spawn(self, failed: impl Fn(Error) + Send + 'static) -> Result<JoinHandle<()>, Error> {
+    /// Ticks on a thread of its own until `stop`; `failed` hears why it ended otherwise. The thread gives back the
+    /// mixer, for the next ladder.
+    pub(crate) fn spawn(
+        mut self,
+        failed: impl Fn(Error) + Send + 'static,
+    ) -> Result<JoinHandle<Mixer>, Error> {
         let run = move || {
             // Nobody sees a thread end: a panic must be as loud as an error.
             let ended = catch_unwind(AssertUnwindSafe(|| self.run()));
@@ -75,6 +188,7 @@ impl Switcher {
             if let Err(error) = ended.unwrap_or_else(panicked) {
                 failed(error);
             }
+            self.mixer
         };
         std::thread::Builder::new()
             .name("switcher".to_owned())
@@ -82,9 +196,8 @@ impl Switcher {
             .map_err(|e| Error::System(e.to_string()))
     }
 
-    fn run(mut self) -> Result<(), Error> {
+    fn run(&mut self) -> Result<(), Error> {
         let half = self.program.grid.frame_time(1) / 2;
-        let mut mixer = Mixer::default();
         // A missed tick is made up at once with its own number: the encoders never see a hole.
         for n in 0.. {
             let due = self.program.due(n);
@@ -95,8 +208,8 @@ impl Switcher {
             if !self.wait_for_room(due)? {
                 break;
             }
-            let (picture, sound) = self.tick(&mut mixer, n);
-            if !self.hand_on(n, picture, &sound) {
+            let (picture, sounds) = self.tick(n);
+            if !self.hand_on(n, picture, &sounds) {
                 break;
             }
         }
@@ -124,82 +237,102 @@ impl Switcher {
         }
     }
 
-    /// Chooses, and gives the picture and the sound of tick `n`.
-    fn tick(&mut self, mixer: &mut Mixer, n: u64) -> (gst::Buffer, Vec<f32>) {
+    /// Chooses, and gives the picture of tick `n` and its sound in every rendition.
+    fn tick(&mut self, n: u64) -> (gst::Buffer, Vec<Vec<f32>>) {
         let now = self.program.grid.frame_time(n);
-        let due = i64::try_from(now.as_nanos()).unwrap_or(i64::MAX);
-        mixer.next = self.newcomers.try_iter().last().or(mixer.next.take());
-        let newcomer = mixer.next.as_ref().and_then(|next| Input::ready(next, due));
-        let cut = newcomer.is_some();
-        let old = cut.then(|| self.sound(mixer, mixer.source, n));
-        let mut fresh = cut;
-        if let Some(input) = newcomer {
-            mixer.current = Some(input);
-            mixer.next = None;
-        } else if let Some(input) = &mut mixer.current
-            && let Some(frame) = input.contribution.frame(due)
-        {
-            input.shown = frame;
-            fresh = true;
+        let due = self.due(n);
+        self.mixer.admit();
+        let before = self.mixer.shown;
+        let newcomers = self.mixer.inputs.each_mut();
+        let newcomers = newcomers.map(|input| input.newcomer(due, self.sounds));
+        let is_cut = |shown: Shown| newcomers.get(shown.role.index()).is_some_and(Option::is_some);
+        // The old one's sound is faded out before it is replaced.
+        let mut old = before.is_some_and(is_cut).then(|| self.sounds(before, n));
+        let (inputs, mut newcomers) = (self.mixer.inputs.each_mut(), newcomers.into_iter());
+        let seen = inputs.map(|input| input.tick(due, newcomers.next().flatten()));
+        let shown = self.mixer.on_air.tick(now, seen, self.mixer.state.choice());
+        if old.is_none() && before.is_some_and(|before| voice(before) != voice(shown)) {
+            old = Some(self.sounds(before, n));
         }
-        let left = mixer
-            .current
-            .as_ref()
-            .is_some_and(|input| input.contribution.has_left());
-        let source = self.on_air.tick(now, fresh, left);
-        let changed = mixer.source.is_some_and(|before| voice(before) != voice(source));
-        let old = old.or_else(|| changed.then(|| self.sound(mixer, mixer.source, n)));
-        let mut sound = self.sound(mixer, Some(source), n);
-        if let Some(old) = &old {
-            crossfade(old.get(..CROSSFADE * CHANNELS).unwrap_or(old), &mut sound);
+        if before.is_some_and(|before| before.role != shown.role) {
+            self.mixer.input(shown.role).rewind();
         }
-        self.note(mixer, source, fresh);
-        (self.picture(mixer, source, n), sound)
+        let mut sounds = self.sounds(Some(shown), n);
+        for (old, sound) in old.iter().flatten().zip(&mut sounds) {
+            crossfade(old.get(..CROSSFADE * CHANNELS).unwrap_or(old), sound);
+        }
+        self.note(shown, seen.get(shown.role.index()).is_some_and(|seen| seen.fresh));
+        (self.picture(shown, n), sounds)
     }
 
-    fn picture(&self, mixer: &Mixer, source: Source, n: u64) -> gst::Buffer {
-        match (source, &mixer.current) {
-            (Source::Contribution | Source::Hold, Some(input)) => input.shown.clone(),
-            (Source::Test, _) => {
-                let frame = self.program.first_frame + n;
-                gst::Buffer::from_mut_slice(self.test.draw(frame, unix_ms()))
+    /// When tick `n` is due on the publishers' clock, nanoseconds.
+    fn due(&self, n: u64) -> i64 {
+        let since = self.program.due(n).saturating_duration_since(self.mixer.origin);
+        i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
+    }
+
+    fn picture(&mut self, shown: Shown, n: u64) -> gst::Buffer {
+        let of_encoder = match shown.source {
+            Source::Contribution | Source::Hold => {
+                let playing = self.mixer.input(shown.role).current.as_ref();
+                playing.and_then(|playing| playing.shown.clone())
             }
-            (Source::Slate | Source::Contribution | Source::Hold, _) => self.slate.clone(),
-        }
+            Source::Test => {
+                let frame = self.program.first_frame + n;
+                Some(gst::Buffer::from_mut_slice(self.test.draw(frame, unix_ms())))
+            }
+            Source::Slate | Source::Voice => None,
+        };
+        of_encoder.unwrap_or_else(|| self.slate.clone())
     }
 
-    fn sound(&self, mixer: &mut Mixer, source: Option<Source>, n: u64) -> Vec<f32> {
+    fn sounds(&mut self, shown: Option<Shown>, n: u64) -> Vec<Vec<f32>> {
+        let due = self.due(n);
         let samples = self.program.samples(n);
         let count = usize::try_from(samples.end - samples.start).unwrap_or(0);
-        let mut out = Vec::with_capacity(count * CHANNELS);
-        match (source, &mut mixer.current) {
-            (Some(Source::Contribution | Source::Hold), Some(input)) => {
-                let due = i64::try_from(self.program.grid.frame_time(n).as_nanos()).unwrap_or(i64::MAX);
-                input.contribution.sound(&mut input.reader, due, count, &mut out);
+        let silence = || vec![0.0; count * CHANNELS];
+        let is_encoder = shown.is_some_and(|shown| shown.source.is_encoder());
+        let playing = shown
+            .filter(|_| is_encoder)
+            .and_then(|shown| self.mixer.input(shown.role).current.as_mut());
+        match (shown.map(|shown| shown.source), playing) {
+            (_, Some(playing)) => {
+                let (contribution, readers) = (&playing.contribution, &mut playing.readers);
+                let read = |(track, reader)| {
+                    let mut out = Vec::with_capacity(count * CHANNELS);
+                    contribution.sound(track, reader, due, count, &mut out);
+                    out
+                };
+                readers.iter_mut().enumerate().map(read).collect()
             }
-            (Some(Source::Test), _) => self.test.sound(samples, &mut out),
-            (None | Some(Source::Slate | Source::Contribution | Source::Hold), _) => {
-                out.resize(count * CHANNELS, 0.0);
+            (Some(Source::Test), None) => {
+                let mut tone = Vec::with_capacity(count * CHANNELS);
+                self.test.sound(samples, &mut tone);
+                vec![tone; self.sounds]
             }
+            (_, None) => (0..self.sounds).map(|_| silence()).collect(),
         }
-        out
     }
 
-    fn note(&self, mixer: &mut Mixer, source: Source, fresh: bool) {
-        let is_input = matches!(source, Source::Contribution | Source::Hold);
+    fn note(&mut self, shown: Shown, fresh: bool) {
+        let is_picture = matches!(shown.source, Source::Contribution | Source::Hold);
         self.metrics
             .frames_repeated
-            .increment(u64::from(is_input && !fresh));
-        if mixer.source != Some(source) {
-            tracing::info!(?source, "on air");
-            self.metrics.show(source);
-            mixer.source = Some(source);
+            .increment(u64::from(is_picture && !fresh));
+        if self.mixer.shown != Some(shown) {
+            tracing::info!(source = ?shown.source, role = shown.role.as_str(), "on air");
+            self.metrics.show(shown);
+            self.mixer.shown = Some(shown);
+            self.mixer.state.lock().1 = Some(shown);
         }
-        let gone = |input: &mut Input| source == Source::Slate && input.contribution.has_left();
-        drop(mixer.current.take_if(gone));
+        for role in Role::ALL {
+            if shown.role != role || shown.source == Source::Slate {
+                self.mixer.input(role).forget_if_gone();
+            }
+        }
     }
 
-    fn hand_on(&self, n: u64, picture: gst::Buffer, sound: &[f32]) -> bool {
+    fn hand_on(&self, n: u64, picture: gst::Buffer, sounds: &[Vec<f32>]) -> bool {
         let grid = &self.program.grid;
         let frame = self.program.first_frame + n;
         let cell = grid.cell_of_frame(frame);
@@ -209,21 +342,22 @@ impl Switcher {
         let at = |n: u64| u64::try_from(grid.frame_time(n).as_nanos()).unwrap_or(u64::MAX);
         let samples = self.program.samples(n);
         let sound_at = |sample| self.program.sample_running_ns(sample);
-        let bytes: Vec<u8> = sound.iter().flat_map(|sample| sample.to_le_bytes()).collect();
-        let sound = gst::Buffer::from_mut_slice(bytes);
+        let (from, until) = (sound_at(samples.start), sound_at(samples.end));
         self.ladder.push_frame(stamped(picture, at(n), at(n + 1)))
-            && self
-                .ladder
-                .push_sound(stamped(sound, sound_at(samples.start), sound_at(samples.end)))
+            && sounds.iter().enumerate().all(|(track, sound)| {
+                let bytes: Vec<u8> = sound.iter().flat_map(|sample| sample.to_le_bytes()).collect();
+                let sound = gst::Buffer::from_mut_slice(bytes);
+                self.ladder.push_sound(track, stamped(sound, from, until))
+            })
     }
 }
 
-/// Which of three voices belongs to a source: tone, encoder or silence.
-fn voice(source: Source) -> u8 {
-    match source {
-        Source::Test => 0,
-        Source::Contribution | Source::Hold => 1,
-        Source::Slate => 2,
+/// Whose sound goes out: the tone, silence, or one of two encoders.
+fn voice(shown: Shown) -> (u8, Role) {
+    match shown.source {
+        Source::Test => (0, Role::Primary),
+        Source::Slate => (1, Role::Primary),
+        Source::Contribution | Source::Hold | Source::Voice => (2, shown.role),
     }
 }
 

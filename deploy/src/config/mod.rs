@@ -81,10 +81,16 @@ impl Default for Ops {
 }
 
 /// Keys that have no default, so that the default configuration does not show them.
-const UNSET: [&str; 3] = ["edge.home", "feed.secret", "ladder.rungs"];
+const UNSET: [&str; 5] = [
+    "edge.home",
+    "feed.secret",
+    "ingest.srt.passphrase",
+    "ladder.audio",
+    "ladder.rungs",
+];
 
 /// Keys whose value is never printed.
-const SECRET: [&str; 1] = ["feed.secret"];
+const SECRET: [&str; 2] = ["feed.secret", "ingest.srt.passphrase"];
 
 impl Config {
     /// Every mistake that a single key does not show.

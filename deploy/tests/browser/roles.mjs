@@ -20,7 +20,8 @@ export async function roles(t) {
   const feedSecret = 'feed.secret="a secret of these tests alone"';
   const settings = {
     packager: [feedSecret, `packager.feed.listen=${feed}`, `origin.listen=${origin}`],
-    ingest: [feedSecret, `ingest.packagers=["${feed}"]`, `ingest.rtmp.listen=${rtmp}`],
+    ingest: [feedSecret, `ingest.packagers=["${feed}"]`, `ingest.rtmp.listen=${rtmp}`,
+      'ingest.rtmps.listen=127.0.0.1:0', 'ingest.srt.listen=127.0.0.1:0'],
     edge: [`edge.parents=["http://${origin}"]`, `edge.http.listen=${http}`, `edge.https.listen=${https}`],
   };
   const all = {};

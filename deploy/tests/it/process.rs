@@ -7,8 +7,10 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 /// Sections that listen.
-pub(crate) const LISTENERS: [&str; 6] = [
+pub(crate) const LISTENERS: [&str; 8] = [
     "ingest.rtmp",
+    "ingest.rtmps",
+    "ingest.srt",
     "edge.http",
     "edge.https",
     "ops",

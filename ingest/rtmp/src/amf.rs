@@ -123,13 +123,16 @@ impl Value {
 
     /// The named property, if this is an object or an ECMA array that has it.
     pub fn get(&self, name: &str) -> Option<&Value> {
+        let mut properties = self.properties().iter();
+        properties.find(|(own, _)| own == name).map(|(_, value)| value)
+    }
+
+    /// The properties of an object or an ECMA array; none of anything else.
+    pub fn properties(&self) -> &[(String, Value)] {
         let (Self::Object(properties) | Self::EcmaArray(properties)) = self else {
-            return None;
+            return &[];
         };
         properties
-            .iter()
-            .find(|(own, _)| own == name)
-            .map(|(_, value)| value)
     }
 }
 

@@ -13,8 +13,8 @@ pub(crate) use writer::control;
 
 /// rtmp §5.4.1: the chunk size of both directions until somebody sets another.
 pub const SIZE_DEFAULT: usize = 128;
-/// Largest chunk size a peer may set. rtmp §5.4.1: no message is longer, so no larger size has a meaning.
-pub const SIZE_MAX: usize = 16 << 20;
+/// Largest chunk size in use. rtmp §5.4.1: no message is longer, so all larger sizes are equivalent to it.
+pub const SIZE_MAX: usize = 0x00FF_FFFF;
 /// A 24-bit timestamp field of this value announces a 32-bit one.
 const EXTENDED: u32 = 0x00FF_FFFF;
 
@@ -77,8 +77,8 @@ impl fmt::Debug for Message {
 /// Why the chunk stream cannot be read on.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// A chunk size outside 1..=[`SIZE_MAX`].
-    #[error("chunk size {0} is outside 1..=16777216")]
+    /// A chunk size outside 1..=2147483647.
+    #[error("chunk size {0} is outside 1..=2147483647")]
     Size(u32),
     /// A message longer than the limit is announced.
     #[error("message of {0} bytes is over the limit")]

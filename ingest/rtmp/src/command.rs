@@ -5,9 +5,10 @@ use std::fmt;
 use bytes::{Bytes, BytesMut};
 
 use crate::amf::{self, Value};
+use crate::peer::{self, Peer};
 
-/// Longest stream key, longest app name and longest reason given, in bytes.
-const TEXT_BYTES_MAX: usize = 512;
+/// Longest stream key, app name, reason given and URL to reconnect to, in bytes.
+pub const TEXT_BYTES_MAX: usize = 512;
 
 /// A secret that maps to a stream. `Debug` does not print it.
 #[derive(Clone, PartialEq, Eq)]
@@ -55,12 +56,14 @@ pub struct Command {
 }
 
 /// What a command asks for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Verb {
     /// rtmp §7.2.1.1
     Connect {
         /// Application, without query and slash at its end.
         app: String,
+        /// What else the peer says of itself.
+        peer: Peer,
     },
     /// rtmp §7.2.1.3
     CreateStream,
@@ -69,12 +72,17 @@ pub enum Verb {
         /// Publishing name, without query.
         key: StreamKey,
     },
-    /// `releaseStream`, `FCPublish`: announcements that want an answer and no action.
+    /// `releaseStream`, `_checkbw`: calls that want an answer and no action.
+    Acknowledge,
+    /// `FCPublish`: a publish is about to come.
     Announce,
     /// `FCUnpublish`: the end of the publish; `DeleteStream` follows.
     Unpublish,
     /// rtmp §7.2.2.3 `deleteStream`, and `closeStream`.
-    DeleteStream,
+    DeleteStream {
+        /// Which one; `None` for the one that is published.
+        stream: Option<f64>,
+    },
     /// rtmp §7.2.2.1, §7.2.2.2 `play`, `play2`.
     Play,
     /// Anything else.
@@ -92,13 +100,12 @@ pub fn parse(payload: &[u8]) -> Result<Command, Error> {
     };
     let verb = match name {
         "connect" => {
-            let app = arguments
-                .first()
-                .and_then(|object| object.get("app"))
-                .and_then(Value::as_str);
+            let object = arguments.first().unwrap_or(&Value::Null);
+            let app = object.get("app").and_then(Value::as_str);
             let app = app.map(|app| without_query(app).trim_end_matches('/'));
             Verb::Connect {
                 app: bounded(app, "connect", "app")?,
+                peer: Peer::from_connect(object),
             }
         }
         "createStream" => Verb::CreateStream,
@@ -109,16 +116,20 @@ pub fn parse(payload: &[u8]) -> Result<Command, Error> {
                 key: StreamKey(bounded(name, "publish", "stream key")?),
             }
         }
-        "releaseStream" | "FCPublish" => Verb::Announce,
+        "releaseStream" | "_checkbw" => Verb::Acknowledge,
+        "FCPublish" => Verb::Announce,
         "FCUnpublish" => Verb::Unpublish,
-        "deleteStream" | "closeStream" => Verb::DeleteStream,
+        "deleteStream" => Verb::DeleteStream {
+            stream: arguments.get(1).and_then(Value::as_number),
+        },
+        "closeStream" => Verb::DeleteStream { stream: None },
         "play" | "play2" => Verb::Play,
         _ => Verb::Other,
     };
     Ok(Command { transaction, verb })
 }
 
-/// rtmp §7.2.1.1: the answer to an accepted `connect`.
+/// rtmp §7.2.1.1: the answer to an accepted `connect`, with what ertmp adds to it.
 pub fn connected(transaction: f64) -> Bytes {
     message([
         Value::string("_result"),
@@ -127,12 +138,14 @@ pub fn connected(transaction: f64) -> Bytes {
             ("fmsVer", Value::string("FMS/3,0,1,123")),
             ("capabilities", Value::Number(31.0)),
         ]),
-        Value::object([
-            ("level", Value::string("status")),
-            ("code", Value::string("NetConnection.Connect.Success")),
-            ("description", Value::string("connected")),
-            ("objectEncoding", Value::Number(0.0)),
-        ]),
+        info(
+            "status",
+            "NetConnection.Connect.Success",
+            "connected",
+            [("objectEncoding", Value::Number(0.0))]
+                .into_iter()
+                .chain(peer::advertised()),
+        ),
     ])
 }
 
@@ -152,27 +165,46 @@ pub fn error(transaction: f64, code: &str, description: &str) -> Bytes {
         Value::string("_error"),
         Value::Number(transaction),
         Value::Null,
-        info("error", code, description),
+        info("error", code, description, []),
     ])
 }
 
 /// rtmp §7.2.2: an `onStatus`; `level` is `status` or `error`. A description past 512 bytes is cut.
 pub fn on_status(level: &str, code: &str, description: &str) -> Bytes {
-    message([
-        Value::string("onStatus"),
-        Value::Number(0.0),
-        Value::Null,
-        info(level, code, description),
-    ])
+    notice("onStatus", info(level, code, description, []))
 }
 
-fn info(level: &str, code: &str, description: &str) -> Value {
+/// `onFCPublish` and `onFCUnpublish`: what encoders of Adobe's line wait for after `FCPublish` and `FCUnpublish`.
+pub fn on_fc(name: &str, code: &str, description: &str) -> Bytes {
+    notice(name, info("status", code, description, []))
+}
+
+/// ertmp, "Reconnect Request": asks a peer to connect anew, to `tc_url` if there is one. A description past 512 bytes
+/// is cut.
+pub fn reconnect_request(description: &str, tc_url: Option<&str>) -> Bytes {
+    let tc_url = tc_url.map(|url| ("tcUrl", Value::string(url)));
+    let code = "NetConnection.Connect.ReconnectRequest";
+    notice("onStatus", info("status", code, description, tc_url))
+}
+
+fn notice(name: &str, info: Value) -> Bytes {
+    message([Value::string(name), Value::Number(0.0), Value::Null, info])
+}
+
+fn info(
+    level: &str,
+    code: &str,
+    description: &str,
+    more: impl IntoIterator<Item = (&'static str, Value)>,
+) -> Value {
     let (description, _) = description.split_at(description.floor_char_boundary(TEXT_BYTES_MAX));
-    Value::object([
+    let properties = [
         ("level", Value::string(level)),
         ("code", Value::string(code)),
         ("description", Value::string(description)),
-    ])
+    ];
+    let properties = properties.into_iter().chain(more);
+    Value::Object(properties.map(|(name, value)| (name.to_owned(), value)).collect())
 }
 
 fn message<const N: usize>(values: [Value; N]) -> Bytes {
@@ -250,7 +282,10 @@ mod tests {
                 Value::Number(1.0),
                 Value::object([("app", Value::string(app)), ("type", Value::string("nonprivate"))]),
             ]);
-            let verb = Verb::Connect { app: "live".into() };
+            let verb = Verb::Connect {
+                app: "live".into(),
+                peer: Peer::default(),
+            };
             assert_eq!(
                 parse(&payload),
                 Ok(Command {
@@ -258,6 +293,37 @@ mod tests {
                     verb
                 })
             );
+        }
+    }
+
+    #[test]
+    fn an_accepted_connect_says_what_we_can() {
+        let values = amf::decode(&connected(1.0)).unwrap();
+        let (name, info) = (&values[0], &values[3]);
+        assert_eq!(name.as_str(), Some("_result"));
+        assert_eq!(
+            info.get("code").and_then(Value::as_str),
+            Some("NetConnection.Connect.Success")
+        );
+        let capabilities = Peer::from_connect(info).capabilities;
+        assert!(capabilities.reconnect && capabilities.multitrack && capabilities.nanos);
+        assert_eq!(info.get("capsEx"), Some(&Value::Number(15.0)));
+        assert_eq!(capabilities.codecs.len(), 6);
+    }
+
+    #[test]
+    fn a_request_to_reconnect_may_name_a_url() {
+        let url = "rtmp://other/live";
+        for tc_url in [None, Some(url)] {
+            let values = amf::decode(&reconnect_request("updates", tc_url)).unwrap();
+            assert_eq!(
+                values[..3],
+                [Value::string("onStatus"), Value::Number(0.0), Value::Null]
+            );
+            let text = |name| values[3].get(name).and_then(Value::as_str);
+            assert_eq!(text("level"), Some("status"));
+            assert_eq!(text("code"), Some("NetConnection.Connect.ReconnectRequest"));
+            assert_eq!((text("description"), text("tcUrl")), (Some("updates"), tc_url));
         }
     }
 

@@ -2,42 +2,70 @@
 
 use bytes::{Buf, Bytes};
 
-/// What a tag carries.
+use crate::codec::{AudioCodec, VideoCodec};
+use crate::{ertmp, record};
+
+/// What one track of a message carries.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Tag {
-    /// AVCDecoderConfigurationRecord.
-    VideoConfig(Bytes),
-    /// One H.264 access unit, NAL units with the length fields its configuration states.
+pub struct Tag {
+    /// Track of its medium; 0 where the message does not number them.
+    pub track: u8,
+    /// Nanoseconds to add to the message's timestamp, at most [`ertmp::NANOS_MAX`].
+    pub nanos: u32,
+    /// Content.
+    pub body: Body,
+}
+
+/// The content of a tag.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Body {
+    /// Decoder configuration.
+    VideoConfig {
+        /// Whose.
+        codec: VideoCodec,
+        /// Record of [`record::video_is_sound`].
+        config: Bytes,
+    },
+    /// One access unit, frame or temporal unit.
     Video {
+        /// Of what.
+        codec: VideoCodec,
         /// Presentation minus decoding time.
         composition_ms: i32,
         /// The encoder marked it as a key frame.
         key: bool,
-        /// Access unit.
+        /// H.264 and HEVC: NAL units with the length fields their configuration states. AV1: OBUs. VP9: a frame.
         data: Bytes,
     },
-    /// AudioSpecificConfig.
-    AudioConfig(Bytes),
-    /// One AAC frame without ADTS header.
-    Audio(Bytes),
-    /// Nothing to decode: end of sequence, command frames, empty bodies.
+    /// Decoder configuration.
+    AudioConfig {
+        /// Whose.
+        codec: AudioCodec,
+        /// Record of [`record::audio_is_sound`].
+        config: Bytes,
+    },
+    /// One frame: AAC without ADTS header, or an Opus packet.
+    Audio {
+        /// Of what.
+        codec: AudioCodec,
+        /// Frame.
+        data: Bytes,
+    },
+    /// Nothing to decode: end of sequence, command frames, colour and channel descriptions, empty bodies.
     Empty,
-    /// Another codec, or an enhanced tag: its name.
+    /// Another codec, or another form of one: its name.
     Ignored(String),
 }
 
 /// Why a tag is malformed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// A tag ends inside its header.
+    /// A tag ends inside its header, or before the last of its tracks.
     #[error("{0} tag is cut short")]
     Short(&'static str),
-    /// An AVCDecoderConfigurationRecord whose version, length size or parameter sets are wrong.
-    #[error("malformed avc decoder configuration record")]
-    AvcConfig,
-    /// An AudioSpecificConfig shorter than two bytes.
-    #[error("malformed audio specific config")]
-    AudioConfig,
+    /// A configuration record a decoder could not begin with.
+    #[error("malformed {0} decoder configuration record")]
+    Config(&'static str),
     /// A packet type flv §E.4 does not define.
     #[error("{codec} packet type {packet} is not defined")]
     Packet {
@@ -46,64 +74,134 @@ pub enum Error {
         /// The packet type.
         packet: u8,
     },
+    /// More than [`ertmp::MODIFIERS_MAX`].
+    #[error("more than {} modifiers in one tag", ertmp::MODIFIERS_MAX)]
+    Modifiers,
+    /// Tracks, or modifiers, inside the tracks of a message.
+    #[error("enhanced {0} tag with tracks inside tracks")]
+    Nested(&'static str),
 }
 
-/// flv §E.4.3: the body of a video message.
-pub fn video(mut body: Bytes) -> Result<Tag, Error> {
-    let Some(&first) = body.first() else {
-        return Ok(Tag::Empty);
-    };
-    // ertmp, ExVideoTagHeader: the top bit announces a FourCC in place of a codec id.
-    if first & 0x80 != 0 {
-        return Ok(Tag::Ignored(enhanced("video", first & 0x0F, 6, &body)));
+impl Tag {
+    pub(crate) fn plain(body: Body) -> Self {
+        Self {
+            track: 0,
+            nanos: 0,
+            body,
+        }
     }
+}
+
+impl Body {
+    pub(crate) fn video_config(codec: VideoCodec, config: Bytes) -> Result<Self, Error> {
+        if !record::video_is_sound(codec, &config) {
+            return Err(Error::Config(codec.fourcc()));
+        }
+        Ok(Self::VideoConfig { codec, config })
+    }
+
+    pub(crate) fn audio_config(codec: AudioCodec, config: Bytes) -> Result<Self, Error> {
+        if !record::audio_is_sound(codec, &config) {
+            return Err(Error::Config(codec.fourcc()));
+        }
+        Ok(Self::AudioConfig { codec, config })
+    }
+}
+
+/// The tags of one message, in its order; ends at the first error.
+#[derive(Debug)]
+pub struct Tags(Content);
+
+#[derive(Debug)]
+enum Content {
+    One(Option<Result<Tag, Error>>),
+    Tracks(ertmp::Tracks),
+}
+
+impl Tags {
+    fn one(body: Result<Body, Error>) -> Self {
+        Self(Content::One(Some(body.map(Tag::plain))))
+    }
+
+    fn tracks(tracks: Result<ertmp::Tracks, Error>) -> Self {
+        Self(tracks.map_or_else(|error| Content::One(Some(Err(error))), Content::Tracks))
+    }
+}
+
+impl Iterator for Tags {
+    type Item = Result<Tag, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        match &mut self.0 {
+            Content::One(tag) => tag.take(),
+            Content::Tracks(tracks) => tracks.next(),
+        }
+    }
+}
+
+/// flv §E.4.3, and ertmp: the body of a video message.
+pub fn video(body: Bytes) -> Tags {
+    match body.first() {
+        None => Tags::one(Ok(Body::Empty)),
+        // ertmp, ExVideoTagHeader: the top bit announces a FourCC in place of a codec id.
+        Some(first) if first & 0x80 != 0 => Tags::tracks(ertmp::video(body)),
+        Some(&first) => Tags::one(avc(first, body)),
+    }
+}
+
+/// flv §E.4.2, and ertmp: the body of an audio message.
+pub fn audio(body: Bytes) -> Tags {
+    match body.first() {
+        None => Tags::one(Ok(Body::Empty)),
+        // ertmp, ExAudioTagHeader: sound format 9 announces a FourCC.
+        Some(first) if first >> 4 == 9 => Tags::tracks(ertmp::audio(body)),
+        Some(&first) => Tags::one(aac(first, body)),
+    }
+}
+
+fn avc(first: u8, mut body: Bytes) -> Result<Body, Error> {
     let (frame, codec) = (first >> 4, first & 0x0F);
     if codec != 7 {
-        return Ok(Tag::Ignored(format!("video {}", video_codec(codec))));
+        return Ok(Body::Ignored(format!("video {}", video_codec(codec))));
     }
     // flv §E.4.3.1: frame type 5 is a command or info frame.
     if frame == 5 {
-        return Ok(Tag::Empty);
+        return Ok(Body::Empty);
     }
     let Some(&[_, packet, c0, c1, c2]) = body.first_chunk() else {
         return Err(Error::Short("video"));
     };
     body.advance(5);
     match packet {
-        0 if avc_config_is_sound(&body) => Ok(Tag::VideoConfig(body)),
-        0 => Err(Error::AvcConfig),
-        1 if body.is_empty() => Ok(Tag::Empty),
+        0 => Body::video_config(VideoCodec::H264, body),
+        1 if body.is_empty() => Ok(Body::Empty),
         // flv §E.4.3.2: CompositionTime is a signed 24-bit number.
-        1 => Ok(Tag::Video {
+        1 => Ok(Body::Video {
+            codec: VideoCodec::H264,
             composition_ms: i32::from_be_bytes([c0, c1, c2, 0]) >> 8,
             key: frame == 1,
             data: body,
         }),
-        2 => Ok(Tag::Empty),
+        2 => Ok(Body::Empty),
         packet => Err(Error::Packet { codec: "avc", packet }),
     }
 }
 
-/// flv §E.4.2: the body of an audio message.
-pub fn audio(mut body: Bytes) -> Result<Tag, Error> {
-    let Some(&first) = body.first() else {
-        return Ok(Tag::Empty);
-    };
-    match first >> 4 {
-        10 => {}
-        // ertmp, ExAudioTagHeader: sound format 9 announces a FourCC.
-        9 => return Ok(Tag::Ignored(enhanced("audio", first & 0x0F, 5, &body))),
-        format => return Ok(Tag::Ignored(format!("audio {}", audio_codec(format)))),
+fn aac(first: u8, mut body: Bytes) -> Result<Body, Error> {
+    if first >> 4 != 10 {
+        return Ok(Body::Ignored(format!("audio {}", audio_codec(first >> 4))));
     }
     let Some(&[_, packet]) = body.first_chunk() else {
         return Err(Error::Short("audio"));
     };
     body.advance(2);
     match packet {
-        0 if body.len() >= 2 => Ok(Tag::AudioConfig(body)),
-        0 => Err(Error::AudioConfig),
-        1 if body.is_empty() => Ok(Tag::Empty),
-        1 => Ok(Tag::Audio(body)),
+        0 => Body::audio_config(AudioCodec::Aac, body),
+        1 if body.is_empty() => Ok(Body::Empty),
+        1 => Ok(Body::Audio {
+            codec: AudioCodec::Aac,
+            data: body,
+        }),
         packet => Err(Error::Packet { codec: "aac", packet }),
     }
 }
@@ -155,63 +253,6 @@ fn part(rest: &mut Bytes, first_ms: &mut Option<u32>) -> Result<Part, Error> {
         offset_ms,
         body,
     })
-}
-
-/// iso14496-15 §5.2.4.1.1: version 1, a length size of 1, 2 or 4, all parameter sets present.
-fn avc_config_is_sound(record: &[u8]) -> bool {
-    let Some((&[1, _, _, _, length_size, sps_count], mut rest)) = record.split_first_chunk() else {
-        return false;
-    };
-    if length_size & 3 == 2 || sps_count & 0x1F == 0 {
-        return false;
-    }
-    if !skip_parameter_sets(&mut rest, sps_count & 0x1F) {
-        return false;
-    }
-    let Some((&pps_count, after)) = rest.split_first() else {
-        return false;
-    };
-    rest = after;
-    pps_count > 0 && skip_parameter_sets(&mut rest, pps_count)
-}
-
-fn skip_parameter_sets(rest: &mut &[u8], count: u8) -> bool {
-    for _ in 0..count {
-        let Some((length, after)) = rest.split_first_chunk() else {
-            return false;
-        };
-        let length = usize::from(u16::from_be_bytes(*length));
-        let Some(after) = after.get(length..) else {
-            return false;
-        };
-        *rest = after;
-    }
-    true
-}
-
-/// Names an enhanced tag by its FourCC, where its packet type leaves that in the usual place.
-fn enhanced(medium: &str, packet: u8, multitrack: u8, body: &[u8]) -> String {
-    const MOD_EX: u8 = 7;
-    let (skip, note) = match packet {
-        MOD_EX => return format!("enhanced {medium} with modifiers"),
-        // One more byte before the FourCC: kind of multitrack, packet type.
-        packet if packet == multitrack => (2, " multitrack"),
-        _ => (1, ""),
-    };
-    let Some(code) = body.get(skip..skip + 4) else {
-        return format!("enhanced {medium}{note}");
-    };
-    let code: String = code
-        .iter()
-        .map(|&byte| {
-            if byte.is_ascii_graphic() {
-                char::from(byte)
-            } else {
-                '?'
-            }
-        })
-        .collect();
-    format!("enhanced {medium} {code}{note}")
 }
 
 /// flv §E.4.3.1, and ids in use without a place in it.

@@ -12,11 +12,12 @@ use std::time::Instant;
 use bytes::{Bytes, BytesMut};
 
 pub use error::{Error, Limits, Waiting};
-pub use events::{EVENTS_MAX, Event};
+pub use events::Event;
 
 use crate::chunk::{self, Message, kind};
 use crate::command;
 use crate::handshake::{Handshake, RANDOM_BYTES};
+use crate::peer::Peer;
 use control::Acknowledgements;
 use events::Events;
 
@@ -31,6 +32,12 @@ pub struct Session {
     output: BytesMut,
     events: Events,
     acknowledgements: Acknowledgements,
+    /// Answers to `createStream` so far; the ids given out are 1 up to this.
+    net_streams: u32,
+    /// The peer sent `FCPublish`, so it waits for `onFCPublish`.
+    announced: bool,
+    /// The peer said that it can be asked to connect anew.
+    can_reconnect: bool,
 }
 
 enum State {
@@ -39,7 +46,7 @@ enum State {
     Fresh,
     Connected {
         app: String,
-        net_streams: u32,
+        peer: Peer,
     },
     /// The shell was asked about the publish on this message stream.
     Asked {
@@ -65,8 +72,11 @@ impl Session {
             reader: chunk::Reader::new(limits.message_bytes_max, limits.chunk_streams_max),
             writer: chunk::Writer::default(),
             output: BytesMut::new(),
-            events: Events::new(limits.message_bytes_max),
+            events: Events::new(&limits),
             acknowledgements: Acknowledgements::default(),
+            net_streams: 0,
+            announced: false,
+            can_reconnect: false,
             limits,
         }
     }
@@ -98,10 +108,11 @@ impl Session {
         self.state = State::Publishing { stream };
         self.deadline = Some((now + self.limits.idle, Waiting::Media));
         self.send_stream_begin(stream);
-        self.send_status(
-            stream,
-            &command::on_status("status", "NetStream.Publish.Start", "publishing"),
-        );
+        let (code, description) = ("NetStream.Publish.Start", "publishing");
+        if self.announced {
+            self.send_status(stream, &command::on_fc("onFCPublish", code, description));
+        }
+        self.send_status(stream, &command::on_status("status", code, description));
     }
 
     /// Answers [`Event::Publish`] with an error the encoder shows its user, and ends the session. A reason past
@@ -112,6 +123,22 @@ impl Session {
         };
         self.send_status(stream, &command::on_status("error", commands::DENIED, reason));
         self.end(now);
+    }
+
+    /// Asks the peer to connect anew, to `tc_url` if it is to go elsewhere (ertmp, "Reconnect Request"); it goes on
+    /// publishing here until then. False when nothing was sent: the peer did not say that it can, is not connected,
+    /// does not read, or the URL is longer than 512 bytes. A description past 512 bytes is cut.
+    pub fn request_reconnect(&mut self, description: &str, tc_url: Option<&str>) -> bool {
+        let is_connected = matches!(
+            self.state,
+            State::Connected { .. } | State::Asked { .. } | State::Publishing { .. }
+        );
+        let is_short = tc_url.is_none_or(|url| url.len() <= command::TEXT_BYTES_MAX);
+        let sent = self.can_reconnect && is_connected && is_short && self.output_within_limit().is_ok();
+        if sent {
+            self.send_status(0, &command::reconnect_request(description, tc_url));
+        }
+        sent
     }
 
     /// When to call `handle_timeout`; moves with each call of the other functions.
@@ -164,6 +191,18 @@ impl Session {
         }
         self.acknowledge();
         self.output_within_limit()
+    }
+
+    /// Whether what the session holds is within its limits: what every input must leave true.
+    pub(crate) fn is_within_limits(&self) -> bool {
+        let (events, event_bytes) = self.events.held();
+        let limits = &self.limits;
+        // An output may pass its limit by the one answer that ends the session, and the acknowledgement.
+        let output_max = limits.output_bytes_max + 1024;
+        events <= limits.events_max
+            && event_bytes <= limits.message_bytes_max
+            && self.reader.partial_bytes() <= limits.message_bytes_max
+            && self.output.len() <= output_max
     }
 
     fn output_within_limit(&self) -> Result<(), Error> {

@@ -10,6 +10,7 @@ use gst_app::{AppSink, AppSinkCallbacks, AppSrc};
 
 use super::{SOUND_CAPS, build_error, element, parse, watch_errors};
 use crate::error::Error;
+use crate::media::{AudioCodec, Framing, VideoCodec, VideoFormat};
 
 const NAME: &str = "decode";
 /// Access units that may wait for a decoder: two seconds of 60 fps.
@@ -25,6 +26,18 @@ pub(crate) struct Coded {
     pub(crate) data: Bytes,
 }
 
+impl Coded {
+    /// A unit that follows the one before.
+    pub(crate) fn new(pts: i64, dts: i64, data: Bytes) -> Self {
+        Self {
+            pts,
+            dts,
+            after_loss: false,
+            data,
+        }
+    }
+}
+
 /// One decoder. Dropping it stops it; a fault in it is its own.
 #[derive(Debug)]
 pub(crate) struct Branch {
@@ -36,43 +49,44 @@ pub(crate) struct Branch {
 }
 
 impl Branch {
-    /// H.264 to I420 of the canvas, padded where the shape differs.
+    /// Any picture to I420 of the canvas, padded where the shape differs.
     pub(crate) fn video(
-        avcc: &Bytes,
+        format: VideoFormat,
+        config: &Bytes,
         canvas: (u32, u32),
         take: impl FnMut(i64, gst::Buffer) + Send + 'static,
     ) -> Result<Self, Error> {
         let (width, height) = canvas;
+        let decoder = video_decoder(format.codec);
         let line = format!(
-            "appsrc name=in format=time block=false max-bytes=0 max-buffers={UNITS_MAX} ! h264parse \
-             ! avdec_h264 max-threads=1 output-corrupt=false ! videoconvertscale add-borders=true \
+            "appsrc name=in format=time block=false max-bytes=0 max-buffers={UNITS_MAX} ! {decoder} \
+             ! deinterlace mode=auto fields=top ! videoconvertscale add-borders=true \
              ! video/x-raw,format=I420,width={width},height={height},pixel-aspect-ratio=1/1,colorimetry=bt709 \
              ! appsink name=out {SINK}"
         );
-        Self::play(&line, &video_caps(avcc), take)
+        Self::play(&line, &video_caps(format, config), take)
     }
 
-    /// AAC to the stream's sample format.
+    /// Any sound to the stream's sample format.
     pub(crate) fn audio(
-        asc: &Bytes,
+        codec: AudioCodec,
+        config: &Bytes,
         take: impl FnMut(i64, gst::Buffer) + Send + 'static,
     ) -> Result<Self, Error> {
+        let decoder = match codec {
+            AudioCodec::Aac => "aacparse ! avdec_aac",
+            AudioCodec::Opus => "opusdec plc=false",
+        };
         let line = format!(
-            "appsrc name=in format=time block=false max-bytes=0 max-buffers={UNITS_MAX} ! aacparse ! avdec_aac \
+            "appsrc name=in format=time block=false max-bytes=0 max-buffers={UNITS_MAX} ! {decoder} \
              ! audioconvert ! audioresample ! {SOUND_CAPS} ! appsink name=out {SINK}"
         );
-        let caps = gst::Caps::builder("audio/mpeg")
-            .field("mpegversion", 4)
-            .field("stream-format", "raw")
-            .field("framed", true)
-            .field("codec_data", gst::Buffer::from_slice(asc.clone()))
-            .build();
-        Self::play(&line, &caps, take)
+        Self::play(&line, &audio_caps(codec, config), take)
     }
 
     /// Another resolution or profile from the next unit on.
-    pub(crate) fn reconfigure(&self, avcc: &Bytes) {
-        self.source.set_caps(Some(&video_caps(avcc)));
+    pub(crate) fn reconfigure(&self, format: VideoFormat, config: &Bytes) {
+        self.source.set_caps(Some(&video_caps(format, config)));
     }
 
     /// Hands on a unit; the caller looks at [`Branch::depth`] first.
@@ -161,12 +175,62 @@ impl Drop for Branch {
 
 const SINK: &str = "sync=false async=false enable-last-sample=false max-buffers=8";
 
-fn video_caps(avcc: &Bytes) -> gst::Caps {
-    gst::Caps::builder("video/x-h264")
-        .field("stream-format", "avc")
-        .field("alignment", "au")
-        .field("codec_data", gst::Buffer::from_slice(avcc.clone()))
-        .build()
+/// One thread each: more of them hold back a frame apiece.
+fn video_decoder(codec: VideoCodec) -> &'static str {
+    match codec {
+        VideoCodec::H264 => "h264parse ! avdec_h264 max-threads=1 output-corrupt=false",
+        VideoCodec::Hevc => "h265parse ! avdec_h265 max-threads=1 output-corrupt=false",
+        VideoCodec::Av1 => "av1parse ! av1dec",
+        VideoCodec::Vp9 => "vp9dec",
+    }
+}
+
+fn video_caps(format: VideoFormat, config: &Bytes) -> gst::Caps {
+    let (name, record, start_codes) = match format.codec {
+        VideoCodec::H264 => ("video/x-h264", "avc", "byte-stream"),
+        VideoCodec::Hevc => ("video/x-h265", "hvc1", "byte-stream"),
+        VideoCodec::Av1 => ("video/x-av1", "obu-stream", "obu-stream"),
+        VideoCodec::Vp9 => return gst::Caps::builder("video/x-vp9").build(),
+    };
+    let alignment = if format.codec == VideoCodec::Av1 {
+        "tu"
+    } else {
+        "au"
+    };
+    let caps = gst::Caps::builder(name).field("alignment", alignment);
+    match format.framing {
+        Framing::StartCodes => caps.field("stream-format", start_codes).build(),
+        Framing::Record => {
+            let caps = caps.field("stream-format", record);
+            caps.field("codec_data", gst::Buffer::from_slice(config.clone()))
+                .build()
+        }
+    }
+}
+
+fn audio_caps(codec: AudioCodec, config: &Bytes) -> gst::Caps {
+    let header = gst::Buffer::from_slice(config.clone());
+    match codec {
+        AudioCodec::Aac => gst::Caps::builder("audio/mpeg")
+            .field("mpegversion", 4)
+            .field("stream-format", "raw")
+            .field("framed", true)
+            .field("codec_data", header)
+            .build(),
+        AudioCodec::Opus => {
+            // RFC 7845 §5.1: channels and mapping family at fixed places of the header.
+            let byte = |at: usize| i32::from(config.get(at).copied().unwrap_or(0));
+            let channels = byte(9).max(1);
+            gst::Caps::builder("audio/x-opus")
+                .field("rate", 48_000)
+                .field("channels", channels)
+                .field("channel-mapping-family", 0)
+                .field("stream-count", 1)
+                .field("coupled-count", channels - 1)
+                .field("streamheader", gst::Array::new([header]))
+                .build()
+        }
+    }
 }
 
 fn time(ns: i64) -> gst::ClockTime {

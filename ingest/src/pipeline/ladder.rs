@@ -26,21 +26,24 @@ pub(crate) struct Coded {
     pub(crate) config: Bytes,
 }
 
-/// Two appsrcs and what hangs on them.
+/// An appsrc for the picture, one for each audio rendition, and what hangs on them.
 #[derive(Debug)]
 pub(crate) struct Ladder {
     pipeline: gst::Pipeline,
     video: AppSrc,
-    audio: AppSrc,
+    /// One for each audio rendition.
+    sounds: Vec<AppSrc>,
 }
 
 impl Ladder {
     /// Builds everything and starts nothing.
     pub(crate) fn new(plan: &Plan) -> Result<Self, Error> {
         let pipeline = parse(NAME, &launch_line(plan))?;
+        let sounds = 0..plan.sounds.len();
+        let sounds = sounds.map(|track| element(NAME, &pipeline, &format!("audio{track}")));
         Ok(Self {
             video: element(NAME, &pipeline, "video")?,
-            audio: element(NAME, &pipeline, "audio")?,
+            sounds: sounds.collect::<Result<_, _>>()?,
             pipeline,
         })
     }
@@ -75,9 +78,8 @@ impl Ladder {
 
     /// Frames that wait for the encoders.
     pub(crate) fn depth(&self) -> u64 {
-        self.video
-            .current_level_buffers()
-            .max(self.audio.current_level_buffers())
+        let sources = std::iter::once(&self.video).chain(&self.sounds);
+        sources.map(AppSrc::current_level_buffers).max().unwrap_or(0)
     }
 
     /// Makes the next frame a key frame in every rung.
@@ -94,9 +96,10 @@ impl Ladder {
         self.video.push_buffer(frame).is_ok()
     }
 
-    /// Hands on one frame's worth of sound; false once the ladder is going down.
-    pub(crate) fn push_sound(&self, sound: gst::Buffer) -> bool {
-        self.audio.push_buffer(sound).is_ok()
+    /// Hands on one frame's worth of sound of a rendition; false once the ladder is going down.
+    pub(crate) fn push_sound(&self, rendition: usize, sound: gst::Buffer) -> bool {
+        let source = self.sounds.get(rendition);
+        source.is_some_and(|source| source.push_buffer(sound).is_ok())
     }
 
     /// Stops the encoders; what they still held is lost.
@@ -139,12 +142,14 @@ fn launch_line(plan: &Plan) -> String {
             encoder(rung, plan)
         );
     }
-    let (audio, bps) = (plan.rungs.len(), plan.audio_bps);
-    line += &format!(
-        "appsrc name=audio is-live=true format=time block=false max-bytes=0 max-buffers={FRAMES_MAX} \
-         caps=\"{SOUND_CAPS}\" ! audioconvert ! avenc_aac aac-coder=fast bitrate={bps} ! aacparse \
-         ! audio/mpeg,mpegversion=4,stream-format=raw ! appsink name=out{audio} {SINK}"
-    );
+    for (sound, out) in (0..plan.sounds.len()).zip(plan.rungs.len()..) {
+        line += &format!(
+            "appsrc name=audio{sound} is-live=true format=time block=false max-bytes=0 max-buffers={FRAMES_MAX} \
+             caps=\"{SOUND_CAPS}\" ! audioconvert ! avenc_aac aac-coder=fast bitrate={} ! aacparse \
+             ! audio/mpeg,mpegversion=4,stream-format=raw ! appsink name=out{out} {SINK} ",
+            plan.audio_bps
+        );
+    }
     line
 }
 

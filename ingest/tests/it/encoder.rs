@@ -16,7 +16,7 @@ pub(crate) const WHITE: &str = "color=c=white:s=640x360:r=30";
 pub(crate) const BEEP: &str = "aevalsrc=if(lt(mod(t\\,1)\\,0.1)\\,0.5*sin(2*PI*1000*t)\\,0):s=48000";
 
 impl Encoder {
-    /// Publishes in real time from a picture and maybe a sound of lavfi; `options` go before the output.
+    /// Publishes over RTMP, in real time, from a picture and maybe a sound of lavfi; `options` go before the output.
     pub(crate) fn publish(
         to: SocketAddr,
         key: &str,
@@ -24,33 +24,58 @@ impl Encoder {
         sound: Option<&str>,
         options: &[&str],
     ) -> Self {
-        let mut ffmpeg = Command::new("ffmpeg");
-        ffmpeg.args([
-            "-hide_banner",
-            "-loglevel",
-            "error",
-            "-nostdin",
-            "-re",
-            "-f",
-            "lavfi",
-            "-i",
-            picture,
-        ]);
-        if let Some(sound) = sound {
-            ffmpeg.args(["-re", "-f", "lavfi", "-i", sound, "-c:a", "aac", "-b:a", "96k"]);
+        let url = format!("rtmp://{to}/live/{key}");
+        Self::start("ffmpeg", &inputs(picture, sound), options, &["-f", "flv", &url])
+    }
+
+    /// The same over SRT.
+    pub(crate) fn srt(
+        to: SocketAddr,
+        id: &str,
+        picture: &str,
+        sound: Option<&str>,
+        options: &[&str],
+    ) -> Self {
+        Self::srt_with(to, id, "", picture, sound, options)
+    }
+
+    /// The same with more behind the URL, such as `&passphrase=…`.
+    pub(crate) fn srt_with(
+        to: SocketAddr,
+        id: &str,
+        more: &str,
+        picture: &str,
+        sound: Option<&str>,
+        options: &[&str],
+    ) -> Self {
+        let id = id.replace('#', "%23").replace('&', "%26").replace('=', "%3D");
+        let url = format!("srt://{to}?streamid={id}&pkt_size=1316{more}");
+        Self::start(
+            "ffmpeg",
+            &inputs(picture, sound),
+            options,
+            &["-f", "mpegts", &url],
+        )
+    }
+
+    /// Over RTMP by a current FFmpeg from any inputs, with the codecs of Enhanced RTMP in `options`.
+    pub(crate) fn enhanced(to: SocketAddr, key: &str, inputs: &[&str], options: &[&str]) -> Self {
+        let url = format!("rtmp://{to}/live/{key}");
+        let codecs = ["-rtmp_enhanced_codecs", "hvc1,av01,vp09,Opus", "-f", "flv", &url];
+        Self::start(&new_ffmpeg(), inputs, options, &codecs)
+    }
+
+    /// Any ffmpeg from inputs of lavfi, in real time, to any output.
+    fn start(program: &str, inputs: &[&str], options: &[&str], output: &[&str]) -> Self {
+        let mut ffmpeg = Command::new(program);
+        ffmpeg.args(["-hide_banner", "-loglevel", "error", "-nostdin"]);
+        for input in inputs {
+            ffmpeg.args(["-re", "-f", "lavfi", "-i", input]);
         }
-        ffmpeg.args([
-            "-c:v",
-            "libx264",
-            "-preset",
-            "ultrafast",
-            "-tune",
-            "zerolatency",
-            "-g",
-            "30",
-        ]);
-        ffmpeg.args(["-pix_fmt", "yuv420p"]).args(options);
-        ffmpeg.args(["-f", "flv", &format!("rtmp://{to}/live/{key}")]);
+        ffmpeg.args(["-c:a", "aac", "-b:a", "96k"]);
+        ffmpeg.args(["-c:v", "libx264", "-preset", "ultrafast", "-tune", "zerolatency"]);
+        ffmpeg.args(["-g", "30", "-pix_fmt", "yuv420p"]);
+        ffmpeg.args(options).args(output);
         let child = ffmpeg
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -92,4 +117,24 @@ impl Drop for Encoder {
         let _gone = self.child.kill();
         let _gone = self.child.wait();
     }
+}
+
+fn inputs<'a>(picture: &'a str, sound: Option<&'a str>) -> Vec<&'a str> {
+    [picture].into_iter().chain(sound).collect()
+}
+
+/// The current FFmpeg that `deploy/test` installs into the target folder, or the one its variable names.
+fn new_ffmpeg() -> String {
+    if let Ok(named) = std::env::var("RINGSIDE_NEW_FFMPEG") {
+        return named;
+    }
+    let tools = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("test-tools");
+    let asked = Command::new(tools.join("bin/python"))
+        .args([
+            "-c",
+            "import imageio_ffmpeg; print(imageio_ffmpeg.get_ffmpeg_exe())",
+        ])
+        .output()
+        .expect("deploy/test installs a current FFmpeg");
+    String::from_utf8(asked.stdout).unwrap().trim().to_owned()
 }

@@ -160,6 +160,7 @@ async fn every_mistake_is_told_before_anything_starts() {
         stream,
         feed_secret: Vec::new(),
         data_dir: std::env::temp_dir(),
+        tls: None,
         shutdown: tokio_util::sync::CancellationToken::new(),
     };
     let started = tokio::time::timeout(Duration::from_secs(1), refused.start())

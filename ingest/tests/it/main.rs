@@ -1,6 +1,10 @@
 //! The whole ingest on loopback, with a stand-in for the packager.
 #[cfg(test)]
+mod backup;
+#[cfg(test)]
 mod encoder;
+#[cfg(test)]
+mod enhanced;
 #[cfg(test)]
 mod ladder;
 #[cfg(test)]
@@ -11,6 +15,8 @@ mod picture;
 mod publish;
 #[cfg(test)]
 mod raw;
+#[cfg(test)]
+mod srt;
 #[cfg(test)]
 mod stage;
 #[cfg(test)]

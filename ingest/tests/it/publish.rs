@@ -14,7 +14,7 @@ const SINE: &str = "sine=frequency=440:sample_rate=44100";
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_flash_and_its_beep_stay_together() {
     let stage = Stage::set(Ladder::default()).await;
-    let encoder = Encoder::publish(stage.ingest.rtmp_addr(), KEY, FLASH, Some(BEEP), &[]);
+    let encoder = Encoder::publish(stage.ingest.ports().rtmp, KEY, FLASH, Some(BEEP), &[]);
     stage.packager.wait_for_frames(270).await;
     drop(encoder);
     let (packager, _) = stage.strike().await;
@@ -33,7 +33,7 @@ async fn a_flash_and_its_beep_stay_together() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_wrong_key_is_refused_in_words_and_the_stream_goes_on() {
     let stage = Stage::set(Ladder::default()).await;
-    let encoder = Encoder::publish(stage.ingest.rtmp_addr(), "wrong-key", WHITE, None, &["-t", "8"]);
+    let encoder = Encoder::publish(stage.ingest.ports().rtmp, "wrong-key", WHITE, None, &["-t", "8"]);
     let (content, said) = encoder.ended(Duration::from_secs(10)).await;
     assert!(
         !content && said.contains("unknown stream key"),
@@ -60,7 +60,7 @@ async fn reordered_frames_and_no_sound() {
         "-x264-params",
         "b-adapt=0:scenecut=0",
     ];
-    let encoder = Encoder::publish(stage.ingest.rtmp_addr(), KEY, ramp, None, &options);
+    let encoder = Encoder::publish(stage.ingest.ports().rtmp, KEY, ramp, None, &options);
     stage.packager.wait_for_frames(240).await;
     drop(encoder);
     let (packager, _) = stage.strike().await;
@@ -94,7 +94,7 @@ async fn reordered_frames_and_no_sound() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_encoder_dies_and_quite_another_one_comes() {
     let stage = Stage::set(Ladder::default()).await;
-    let addr = stage.ingest.rtmp_addr();
+    let addr = stage.ingest.ports().rtmp;
     let first = Encoder::publish(addr, KEY, WHITE, Some(BEEP), &[]);
     stage.packager.wait_for_frames(150).await;
     drop(first);
@@ -137,7 +137,7 @@ async fn an_encoder_dies_and_quite_another_one_comes() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_newer_encoder_takes_over_at_once() {
     let stage = Stage::set(Ladder::default()).await;
-    let addr = stage.ingest.rtmp_addr();
+    let addr = stage.ingest.ports().rtmp;
     let first = Encoder::publish(addr, KEY, WHITE, None, &[]);
     stage.packager.wait_for_frames(120).await;
     let _second = Encoder::publish(addr, KEY, GREY, None, &[]);
@@ -165,7 +165,7 @@ async fn a_newer_encoder_takes_over_at_once() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_ten_second_stall_shows_the_slate_and_then_the_encoder_again() {
     let stage = Stage::set(Ladder::default()).await;
-    let encoder = Encoder::publish(stage.ingest.rtmp_addr(), KEY, FLASH, Some(BEEP), &[]);
+    let encoder = Encoder::publish(stage.ingest.ports().rtmp, KEY, FLASH, Some(BEEP), &[]);
     stage.packager.wait_for_frames(150).await;
     encoder.signal("-STOP");
     frames_more(&stage.packager, 300).await;

@@ -47,7 +47,8 @@ impl Stage {
             packagers: vec![packager.addr],
             ..Config::default()
         };
-        config.rtmp.listen = "127.0.0.1:0".parse().unwrap();
+        let free = "127.0.0.1:0".parse().unwrap();
+        (config.rtmp.listen, config.rtmps.listen, config.srt.listen) = (free, free, free);
         change(&mut config);
         let stream = StreamId::new("main").unwrap();
         let shutdown = CancellationToken::new();
@@ -59,6 +60,7 @@ impl Stage {
             stream,
             feed_secret: SECRET.to_vec(),
             data_dir: data_dir.clone(),
+            tls: None,
             shutdown: shutdown.clone(),
         };
         let ingest = ingest.start().await.unwrap();

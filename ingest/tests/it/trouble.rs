@@ -19,7 +19,7 @@ async fn an_encoder_that_hangs_in_mid_frame_loses_its_place_and_another_takes_ov
         config.rtmp.media_idle_ms_max = 3_500;
     })
     .await;
-    let addr = stage.ingest.rtmp_addr();
+    let addr = stage.ingest.ports().rtmp;
     let tags = record(WHITE, BEEP, 2);
     let mut first = Raw::publish(addr, KEY).await;
     first.play(&tags).await;
@@ -55,7 +55,7 @@ async fn a_clock_that_jumps_by_an_hour_and_back_to_zero_is_not_seen() {
     // The lower third changes with every frame, so that a picture which stands still is told from one that moves.
     let moving = format!("{FLASH},drawbox=y=ih*2/3:color=gray:t=fill:enable='mod(n,2)'");
     let mut tags = record(&moving, BEEP, 9);
-    let mut encoder = Raw::publish(stage.ingest.rtmp_addr(), KEY).await;
+    let mut encoder = Raw::publish(stage.ingest.ports().rtmp, KEY).await;
     for tag in &mut tags {
         match tag.due_ms {
             0..3_020 => {}
@@ -98,7 +98,7 @@ async fn sound_sent_later_than_its_picture_is_whole_and_in_its_place() {
         tag.due_ms += 120;
     }
     tags.sort_by_key(|tag| tag.due_ms);
-    let mut encoder = Raw::publish(stage.ingest.rtmp_addr(), KEY).await;
+    let mut encoder = Raw::publish(stage.ingest.ports().rtmp, KEY).await;
     encoder.play(&tags).await;
     drop(encoder);
     let (packager, _) = stage.strike().await;

@@ -18,13 +18,14 @@ pub(crate) fn watched(seen: &Seen) -> Vec<(u64, Luma)> {
 
 /// Every sample a viewer heard, with the number of the first.
 pub(crate) fn heard(seen: &Seen) -> (u64, Vec<f32>) {
-    let (index, track) = seen.hellos[0]
-        .shape
-        .tracks
-        .iter()
-        .enumerate()
-        .next_back()
-        .unwrap();
+    let last = seen.hellos[0].shape.tracks.last().unwrap();
+    heard_on(seen, last.id.as_str())
+}
+
+/// The same on one rendition.
+pub(crate) fn heard_on(seen: &Seen, id: &str) -> (u64, Vec<f32>) {
+    let mut tracks = seen.hellos[0].shape.tracks.iter().enumerate();
+    let (index, track) = tracks.find(|(_, track)| track.id.as_str() == id).unwrap();
     let units: Vec<Unit> = seen.of(u16::try_from(index).unwrap()).cloned().collect();
     (units[0].time, picture::sound(track, &units))
 }

@@ -79,12 +79,12 @@ impl Reader {
         }
     }
 
-    /// rtmp §5.4.1: the peer's chunks are at most `size` bytes from the next chunk on.
+    /// rtmp §5.4.1: the peer's chunks are at most `size` bytes from the next chunk on. The top bit is zero.
     pub fn set_chunk_size(&mut self, size: u32) -> Result<(), Error> {
-        match usize::try_from(size) {
-            Ok(valid @ 1..=SIZE_MAX) => self.chunk_size = valid,
-            Ok(_) | Err(_) => return Err(Error::Size(size)),
+        if size == 0 || size > i32::MAX.unsigned_abs() {
+            return Err(Error::Size(size));
         }
+        self.chunk_size = usize::try_from(size).map_or(SIZE_MAX, |size| size.min(SIZE_MAX));
         Ok(())
     }
 

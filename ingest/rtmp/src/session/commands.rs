@@ -7,9 +7,8 @@ use super::{Error, Event, Session, State, Waiting};
 use crate::amf::Value;
 use crate::chunk::{Message, kind};
 use crate::command::{self, Command, StreamKey, Verb};
+use crate::peer::Peer;
 
-/// Most NetStreams one connection may create.
-const NET_STREAMS_MAX: u32 = 8;
 /// Status code of a publish that may not be.
 pub(super) const DENIED: &str = "NetStream.Publish.Denied";
 
@@ -28,30 +27,40 @@ impl Session {
             parsed => parsed?,
         };
         match verb {
-            Verb::Connect { app } => self.connect(transaction, app),
+            Verb::Connect { app, peer } => self.connect(transaction, app, peer),
             Verb::CreateStream => self.create_stream(transaction),
+            Verb::Acknowledge => {
+                self.send_result(transaction, Value::Undefined);
+                Ok(())
+            }
             Verb::Announce => {
+                self.announced = true;
                 self.send_result(transaction, Value::Undefined);
                 Ok(())
             }
             Verb::Publish { key } => self.publish(now, message.stream, key),
             Verb::Unpublish => self.unpublish(now, transaction, false),
-            Verb::DeleteStream => self.unpublish(now, transaction, true),
+            Verb::DeleteStream { stream } if self.is_another(stream) => {
+                self.send_result(transaction, Value::Undefined);
+                Ok(())
+            }
+            Verb::DeleteStream { .. } => self.unpublish(now, transaction, true),
             Verb::Play => self.deny_status(
                 message.stream,
                 "NetStream.Play.Failed",
                 "this server takes publishers only",
             ),
-            // Encoders call methods of other servers, such as `_checkbw`, and do not wait for their answers.
+            // Encoders call methods of other servers and do not wait for their answers.
             Verb::Other => Ok(()),
         }
     }
 
-    fn connect(&mut self, transaction: f64, app: String) -> Result<(), Error> {
+    fn connect(&mut self, transaction: f64, app: String, peer: Peer) -> Result<(), Error> {
         if !matches!(self.state, State::Fresh) {
             return self.deny_call(transaction, "NetConnection.Connect.Rejected", "connected before");
         }
-        self.state = State::Connected { app, net_streams: 0 };
+        self.can_reconnect = peer.capabilities.reconnect;
+        self.state = State::Connected { app, peer };
         self.send_control(kind::WINDOW_ACK_SIZE, &WINDOW_BYTES.to_be_bytes());
         // rtmp §5.4.5: limit type 2, dynamic.
         let [b0, b1, b2, b3] = WINDOW_BYTES.to_be_bytes();
@@ -61,37 +70,38 @@ impl Session {
         Ok(())
     }
 
+    /// Encoders that probe, or send several streams, create more than one; only one of them publishes.
     fn create_stream(&mut self, transaction: f64) -> Result<(), Error> {
-        let State::Connected { net_streams, .. } = &mut self.state else {
-            return self.deny_call(
-                transaction,
-                "NetConnection.Call.Failed",
-                "createStream out of place",
-            );
-        };
-        if *net_streams >= NET_STREAMS_MAX {
-            return self.deny_call(
-                transaction,
-                "NetConnection.Call.Failed",
-                "too many streams created",
-            );
+        let code = "NetConnection.Call.Failed";
+        if matches!(self.state, State::Fresh) {
+            return self.deny_call(transaction, code, "createStream before connect");
         }
-        *net_streams += 1;
-        let id = Value::Number((*net_streams).into());
+        if self.net_streams >= self.limits.net_streams_max {
+            self.send_command(&command::error(transaction, code, "too many streams created"));
+            return Ok(());
+        }
+        self.net_streams += 1;
+        let id = Value::Number(self.net_streams.into());
         self.send_result(transaction, id);
         Ok(())
     }
 
+    /// A stream that was created and is not the one of the publish.
+    fn is_another(&self, stream: Option<f64>) -> bool {
+        let (State::Asked { stream: own } | State::Publishing { stream: own }) = self.state else {
+            return false;
+        };
+        let mut created = (1..=self.net_streams).filter(|id| *id != own);
+        created.any(|id| Some(f64::from(id)) == stream)
+    }
+
     fn publish(&mut self, now: Instant, stream: u32, key: StreamKey) -> Result<(), Error> {
         match &mut self.state {
-            State::Connected {
-                app,
-                net_streams: 1..,
-            } => {
-                let app = std::mem::take(app);
+            State::Connected { app, peer } if self.net_streams > 0 => {
+                let (app, peer) = (std::mem::take(app), std::mem::take(peer));
                 self.state = State::Asked { stream };
                 self.deadline = Some((now + self.limits.command, Waiting::Answer));
-                self.events.push(Event::Publish { app, key })
+                self.events.push(Event::Publish { app, key, peer })
             }
             State::Asked { .. } | State::Publishing { .. } | State::Unpublished => {
                 self.deny_status(stream, DENIED, "one publish per connection")
@@ -113,8 +123,11 @@ impl Session {
             }
         };
         if let Some(stream) = ended {
-            let status = command::on_status("status", "NetStream.Unpublish.Success", "unpublished");
-            self.send_status(stream, &status);
+            let (code, description) = ("NetStream.Unpublish.Success", "unpublished");
+            if !last {
+                self.send_status(stream, &command::on_fc("onFCUnpublish", code, description));
+            }
+            self.send_status(stream, &command::on_status("status", code, description));
             self.deadline = Some((now + self.limits.command, Waiting::Close));
             self.state = State::Unpublished;
             self.events.push(Event::Unpublish)?;

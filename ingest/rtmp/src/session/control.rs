@@ -65,7 +65,6 @@ impl Session {
             .map(|field| u32::from_be_bytes(*field));
         let field = field.ok_or(chunk::Error::Short(message.kind));
         match message.kind {
-            // rtmp §5.4.1: the top bit is zero, so a size with it is out of range as well.
             kind::SET_CHUNK_SIZE => self.reader.set_chunk_size(field?)?,
             kind::ABORT => self.reader.abort(field?),
             kind::WINDOW_ACK_SIZE => self.acknowledgements.window = Some(field?).filter(|window| *window > 0),

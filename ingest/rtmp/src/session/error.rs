@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use super::EVENTS_MAX;
 use crate::{chunk, command, flv, handshake};
 
-/// Bounds of one session. At each of them the connection ends with an error that says which.
+/// Bounds of one session. Where nothing else is said, the connection ends there, with an error that says which.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
     /// From the start to the end of the handshake; 5 s.
@@ -14,12 +13,19 @@ pub struct Limits {
     pub command: Duration,
     /// Without a byte from an accepted publisher; 10 s.
     pub idle: Duration,
-    /// One message, all partial messages together, and media in events not polled; 8 MiB each.
+    /// Bytes of one message, of all partial messages together, and of media and text in events not polled; 8 MiB
+    /// each.
     pub message_bytes_max: usize,
     /// Chunk streams in use; 64.
     pub chunk_streams_max: usize,
     /// Bytes not taken by `poll_output`; 64 KiB.
     pub output_bytes_max: usize,
+    /// Events not polled; 8192. A shell that drains after each read of up to 64 KiB stays below.
+    pub events_max: usize,
+    /// Streams one connection may create; 8. Further ones are denied and the connection goes on.
+    pub net_streams_max: u32,
+    /// Names in `Unsupported` events of one connection; 16. Further ones pass in silence.
+    pub names_max: usize,
 }
 
 impl Default for Limits {
@@ -31,6 +37,9 @@ impl Default for Limits {
             message_bytes_max: 8 << 20,
             chunk_streams_max: 64,
             output_bytes_max: 64 << 10,
+            events_max: 8192,
+            net_streams_max: 8,
+            names_max: 16,
         }
     }
 }
@@ -76,10 +85,10 @@ pub enum Error {
     /// A deadline passed.
     #[error("timed out waiting for {0}")]
     Timeout(Waiting),
-    /// More than [`EVENTS_MAX`] events are not polled.
-    #[error("event queue is full: more than {EVENTS_MAX} events")]
-    EventsFull,
-    /// More media than `message_bytes_max` is in events not polled.
+    /// More than `events_max` events are not polled.
+    #[error("event queue is full: more than {0} events")]
+    EventsFull(usize),
+    /// More media and text than `message_bytes_max` is in events not polled.
     #[error("event queue is full: media over the byte limit")]
     EventBytesFull,
     /// More than `output_bytes_max` is not taken.

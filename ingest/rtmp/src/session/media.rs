@@ -4,8 +4,11 @@ use bytes::Bytes;
 
 use super::{Error, Event, Session};
 use crate::chunk::{Message, kind};
-use crate::flv::{self, Tag};
-use crate::metadata::Metadata;
+use crate::data::{self, Data};
+use crate::flv::{self, Body, Tag, Tags};
+
+/// Messages up to this size are kept alive whole by whatever part of them goes on.
+const WHOLE_BYTES_MAX: usize = 4096;
 
 impl Session {
     pub(super) fn media(&mut self, message: Message) -> Result<(), Error> {
@@ -15,54 +18,93 @@ impl Session {
             payload,
             ..
         } = message;
+        let whole = payload.len();
         match kind {
             kind::AGGREGATE => {
                 for part in flv::parts(payload) {
                     let part = part?;
-                    self.tag(part.kind, timestamp_ms.wrapping_add(part.offset_ms), part.body)?;
+                    let timestamp_ms = timestamp_ms.wrapping_add(part.offset_ms);
+                    self.message_body(part.kind, timestamp_ms, part.body, whole)?;
                 }
                 Ok(())
             }
             kind::DATA_AMF3 => match payload.split_first() {
-                Some((0, amf0)) => self.metadata(amf0),
+                Some((0, amf0)) => self.data(timestamp_ms, amf0),
                 Some(_) | None => self.events.unsupported("AMF3 data".to_owned()),
             },
-            kind => self.tag(kind, timestamp_ms, payload),
+            kind => self.message_body(kind, timestamp_ms, payload, whole),
         }
     }
 
-    fn tag(&mut self, kind: u8, timestamp_ms: u32, body: Bytes) -> Result<(), Error> {
-        let tag = match kind {
-            kind::VIDEO => flv::video(body)?,
-            kind::AUDIO => flv::audio(body)?,
-            kind::DATA => return self.metadata(&body),
-            other => Tag::Ignored(format!("tag type {other}")),
-        };
-        match tag {
-            Tag::VideoConfig(avcc) => self.events.push(Event::VideoConfig { timestamp_ms, avcc }),
-            Tag::Video {
-                composition_ms,
-                key,
-                data,
-            } => self.events.push(Event::Video {
-                timestamp_ms,
-                composition_ms,
-                key,
-                data,
-            }),
-            Tag::AudioConfig(asc) => self.events.push(Event::AudioConfig { timestamp_ms, asc }),
-            Tag::Audio(data) => self.events.push(Event::Audio { timestamp_ms, data }),
-            Tag::Empty => Ok(()),
-            Tag::Ignored(what) => self.events.unsupported(what),
+    /// `whole` is the size of the message that the body is a part of.
+    fn message_body(&mut self, kind: u8, timestamp_ms: u32, body: Bytes, whole: usize) -> Result<(), Error> {
+        match kind {
+            kind::VIDEO => self.tags(flv::video(body), timestamp_ms, whole),
+            kind::AUDIO => self.tags(flv::audio(body), timestamp_ms, whole),
+            kind::DATA => self.data(timestamp_ms, &body),
+            other => self.events.unsupported(format!("tag type {other}")),
         }
     }
 
-    /// Metadata informs only, so what cannot be read does not end a publish.
-    fn metadata(&mut self, payload: &[u8]) -> Result<(), Error> {
-        match Metadata::parse(payload) {
-            Ok(Some(metadata)) => self.events.push(Event::Metadata(metadata)),
-            Ok(None) => Ok(()),
-            Err(error) => self.events.unsupported(format!("metadata: {error}")),
+    fn tags(&mut self, tags: Tags, timestamp_ms: u32, whole: usize) -> Result<(), Error> {
+        for tag in tags {
+            let Tag { track, nanos, body } = tag?;
+            match body {
+                Body::VideoConfig { codec, config } => self.events.push(Event::VideoConfig {
+                    track,
+                    timestamp_ms,
+                    codec,
+                    config: detached(config, whole),
+                }),
+                Body::Video {
+                    codec,
+                    composition_ms,
+                    key,
+                    data,
+                } => self.events.push(Event::Video {
+                    track,
+                    timestamp_ms,
+                    nanos,
+                    composition_ms,
+                    codec,
+                    key,
+                    data: detached(data, whole),
+                }),
+                Body::AudioConfig { codec, config } => self.events.push(Event::AudioConfig {
+                    track,
+                    timestamp_ms,
+                    codec,
+                    config: detached(config, whole),
+                }),
+                Body::Audio { codec, data } => self.events.push(Event::Audio {
+                    track,
+                    timestamp_ms,
+                    nanos,
+                    codec,
+                    data: detached(data, whole),
+                }),
+                Body::Empty => Ok(()),
+                Body::Ignored(what) => self.events.unsupported(what),
+            }?;
+        }
+        Ok(())
+    }
+
+    /// Data informs only, so what cannot be read does not end a publish.
+    fn data(&mut self, timestamp_ms: u32, payload: &[u8]) -> Result<(), Error> {
+        match data::parse(payload) {
+            Ok(Data::Metadata(metadata)) => self.events.push(Event::Metadata(metadata)),
+            Ok(Data::Cue(cue)) => self.events.push(Event::Cue { timestamp_ms, cue }),
+            Ok(Data::Other) => Ok(()),
+            Err(error) => self.events.unsupported(error.to_string()),
         }
     }
+}
+
+/// A small part of a large message is copied, lest a few bytes keep megabytes alive that no limit counts.
+fn detached(part: Bytes, whole: usize) -> Bytes {
+    if whole > WHOLE_BYTES_MAX && part.len() < whole / 2 {
+        return Bytes::copy_from_slice(&part);
+    }
+    part
 }

@@ -1,3 +1,4 @@
+mod extensions;
 mod hostile;
 mod publisher;
 
@@ -8,7 +9,7 @@ use publisher::{Publisher, base, onwards, status};
 use super::control::OUTPUT_CHUNK_BYTES;
 use super::*;
 use crate::amf::{self, Value};
-use crate::handshake;
+use crate::{AudioCodec, VideoCodec, handshake};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -59,10 +60,13 @@ fn accepted(now: Instant) -> Session {
 #[test]
 fn a_whole_publish_gives_its_events() {
     let (session, events, output) = run_whole(&Publisher::obs(), std::iter::empty());
-    let Event::Publish { app, key } = &events[0] else {
+    let Event::Publish { app, key, peer } = &events[0] else {
         panic!("{events:?}")
     };
     assert_eq!((app.as_str(), key.expose()), ("live", "secret"));
+    assert_eq!(peer.tc_url.as_deref(), Some("rtmp://127.0.0.1:1935/live"));
+    assert_eq!(peer.encoder.as_deref(), Some("FMLE/3.0 (compatible; FMSc/1.0)"));
+    assert_eq!(peer.capabilities, crate::Capabilities::default());
     let Event::Metadata(metadata) = &events[1] else {
         panic!("{events:?}")
     };
@@ -88,8 +92,33 @@ fn a_whole_publish_gives_its_events() {
         [
             "NetConnection.Connect.Success",
             "NetStream.Publish.Start",
-            "NetStream.Unpublish.Success"
+            "NetStream.Publish.Start",
+            "NetStream.Unpublish.Success",
+            "NetStream.Unpublish.Success",
         ]
+    );
+    let names: Vec<_> = onwards(&output)
+        .iter()
+        .filter(|message| message.kind == kind::COMMAND)
+        .filter_map(|message| amf::decode(&message.payload).ok())
+        .filter_map(|values| Some((values[0].as_str()?.to_owned(), values[1].as_number()?)))
+        .collect();
+    let expected = [
+        ("_result", 1.0),
+        ("_result", 2.0),
+        ("_result", 3.0),
+        ("_result", 4.0),
+        ("onFCPublish", 0.0),
+        ("onStatus", 0.0),
+        ("_result", 6.0),
+        ("onFCUnpublish", 0.0),
+        ("onStatus", 0.0),
+        ("_result", 7.0),
+    ];
+    assert_eq!(
+        names,
+        expected.map(|(name, transaction)| (name.to_owned(), transaction)),
+        "connect, releaseStream, FCPublish, createStream; _checkbw wants no answer; publish; FCUnpublish, deleteStream"
     );
 }
 
@@ -218,7 +247,7 @@ fn commands_out_of_place_are_refused_in_words() {
         (
             handshaken(),
             publisher.create_stream(),
-            "createStream out of place",
+            "createStream before connect",
             "NetConnection.Call.Failed",
         ),
         (
@@ -311,7 +340,7 @@ fn unsupported_codecs_are_named_once() {
     let mut session = accepted(now);
     for _ in 0..3 {
         session
-            .handle(now, &Publisher::obs().video(b"\x90hvc1...."))
+            .handle(now, &Publisher::obs().video(b"\x90vp08...."))
             .unwrap();
         session.handle(now, &Publisher::obs().video(b"\x12....")).unwrap();
     }
@@ -319,14 +348,14 @@ fn unsupported_codecs_are_named_once() {
     let event = |what: &str| Event::Unsupported {
         what: what.to_owned(),
     };
-    assert_eq!(named, [event("enhanced video hvc1"), event("video H.263")]);
+    assert_eq!(named, [event("enhanced video vp08"), event("video H.263")]);
 }
 
 #[test]
 fn deleting_the_stream_without_announcing_it_ends_the_publish_too() {
     let now = base();
     let mut session = accepted(now);
-    session.handle(now, &Publisher::obs().delete_stream()).unwrap();
+    session.handle(now, &Publisher::obs().delete_stream(1.0)).unwrap();
     assert_eq!(session.poll_event(), Some(Event::Unpublish));
     assert!(session.poll_output().is_some());
     assert!(session.is_closed());
@@ -341,7 +370,7 @@ fn after_the_end_was_announced_delete_stream_is_awaited() {
     session.handle(now, &Publisher::obs().frame()).unwrap();
     session.poll_output();
     assert!(!session.is_closed());
-    session.handle(now, &Publisher::obs().delete_stream()).unwrap();
+    session.handle(now, &Publisher::obs().delete_stream(1.0)).unwrap();
     assert_eq!(session.poll_event(), None);
     session.poll_output();
     assert!(session.is_closed());

@@ -27,6 +27,7 @@ pub(super) fn handshake() -> Vec<u8> {
 pub(super) struct Publisher {
     pub(super) amf3: bool,
     pub(super) key: &'static str,
+    pub(super) caps_ex: Option<f64>,
 }
 
 /// One message as chunks of `chunk_size`.
@@ -44,6 +45,7 @@ impl Publisher {
         Self {
             amf3: false,
             key: "secret?bitrate=1",
+            caps_ex: None,
         }
     }
 
@@ -89,8 +91,10 @@ impl Publisher {
     }
 
     pub(super) fn connect(&self) -> Vec<u8> {
+        let caps_ex = self.caps_ex.map_or(Value::Undefined, Value::Number);
         let object = Value::object([
             ("app", Value::string("live")),
+            ("capsEx", caps_ex),
             ("type", Value::string("nonprivate")),
             ("flashVer", Value::string("FMLE/3.0 (compatible; FMSc/1.0)")),
             ("tcUrl", Value::string("rtmp://127.0.0.1:1935/live")),
@@ -98,7 +102,7 @@ impl Publisher {
         self.call(0, &[Value::string("connect"), Value::Number(1.0), object])
     }
 
-    fn named(&self, name: &str, transaction: f64) -> Vec<u8> {
+    pub(super) fn named(&self, name: &str, transaction: f64) -> Vec<u8> {
         let values = [
             Value::string(name),
             Value::Number(transaction),
@@ -137,14 +141,14 @@ impl Publisher {
         self.named("FCUnpublish", 6.0)
     }
 
-    pub(super) fn delete_stream(&self) -> Vec<u8> {
+    pub(super) fn delete_stream(&self, id: f64) -> Vec<u8> {
         self.call(
             0,
             &[
                 Value::string("deleteStream"),
                 Value::Number(7.0),
                 Value::Null,
-                Value::Number(1.0),
+                Value::Number(id),
             ],
         )
     }
@@ -170,16 +174,14 @@ impl Publisher {
             ("width".into(), Value::Number(640.0)),
             ("encoder".into(), Value::string("obs-output module (libobs)")),
         ]);
+        let wrapper = Value::string("@setDataFrame");
+        self.data(0, &[wrapper, Value::string("onMetaData"), properties])
+    }
+
+    pub(super) fn data(&self, timestamp_ms: u32, values: &[Value]) -> Vec<u8> {
         let mut payload = BytesMut::new();
-        amf::encode(
-            &[
-                Value::string("@setDataFrame"),
-                Value::string("onMetaData"),
-                properties,
-            ],
-            &mut payload,
-        );
-        self.media(kind::DATA, 0, &payload)
+        amf::encode(values, &mut payload);
+        self.media(kind::DATA, timestamp_ms, &payload)
     }
 
     pub(super) fn up_to_publish(&self) -> Vec<u8> {
@@ -211,7 +213,7 @@ impl Publisher {
             // A timestamp of more than 24 bits, as after 4.7 hours.
             self.media(kind::AUDIO, 0x0123_4567, &[0xAF, 1, 0x21, 0x10]),
             self.unpublish(),
-            self.delete_stream(),
+            self.delete_stream(1.0),
         ];
         (self.up_to_publish(), after.concat())
     }
@@ -225,21 +227,31 @@ fn frame_body() -> Vec<u8> {
 pub(super) fn media_events() -> Vec<Event> {
     vec![
         Event::VideoConfig {
+            track: 0,
             timestamp_ms: 0,
-            avcc: Bytes::from_static(AVCC),
+            codec: VideoCodec::H264,
+            config: Bytes::from_static(AVCC),
         },
         Event::AudioConfig {
+            track: 0,
             timestamp_ms: 0,
-            asc: Bytes::from_static(&[0x11, 0x90]),
+            codec: AudioCodec::Aac,
+            config: Bytes::from_static(&[0x11, 0x90]),
         },
         Event::Video {
+            track: 0,
             timestamp_ms: 40,
+            nanos: 0,
+            codec: VideoCodec::H264,
             composition_ms: 80,
             key: true,
             data: vec![0xAB; FRAME_BYTES].into(),
         },
         Event::Audio {
+            track: 0,
             timestamp_ms: 0x0123_4567,
+            nanos: 0,
+            codec: AudioCodec::Aac,
             data: Bytes::from_static(&[0x21, 0x10]),
         },
         Event::Unpublish,

@@ -1,4 +1,7 @@
+use super::super::Ready;
 use super::*;
+use crate::media::{Framing, Stamp, VideoCodec};
+use crate::sound;
 use gst::prelude::*;
 use gst_app::AppSink;
 
@@ -62,9 +65,9 @@ struct Bench {
 impl Bench {
     fn new() -> Self {
         let start = Instant::now();
-        let metrics = Metrics::new();
-        let contribution = Arc::new(Contribution::new(start, metrics.clone()));
-        let decoders = Decoders::new(contribution.clone(), CANVAS, metrics);
+        let metrics = Metrics::new(&hls::id::StreamId::new("main").unwrap());
+        let contribution = Arc::new(Contribution::new(start, 1, metrics.clone()));
+        let decoders = Decoders::new(contribution.clone(), CANVAS, 1, Clock::FLV, metrics);
         Self {
             contribution,
             decoders,
@@ -73,23 +76,42 @@ impl Bench {
         }
     }
 
-    fn send(&mut self, at_ms: u32, event: Event) {
+    fn send(&mut self, at_ms: u32, media: Media) {
         self.decoders
-            .handle(self.start + Duration::from_millis(at_ms.into()), event);
+            .handle(self.start + Duration::from_millis(at_ms.into()), media);
+    }
+
+    fn configure_video(&mut self, config: Bytes) {
+        let format = VideoFormat {
+            codec: VideoCodec::H264,
+            framing: Framing::Record,
+        };
+        let track = 0;
+        self.send(
+            self.video_ms,
+            Media::VideoConfig {
+                track,
+                format,
+                config,
+            },
+        );
+    }
+
+    fn configure_audio(&mut self, at_ms: u32, config: Bytes) {
+        let (track, codec) = (0, AudioCodec::Aac);
+        self.send(at_ms, Media::AudioConfig { track, codec, config });
     }
 
     fn send_video(&mut self, units: &[(bool, Bytes)]) {
         for (key, data) in units.iter().cloned() {
-            let timestamp_ms = self.video_ms;
-            self.send(
-                timestamp_ms,
-                Event::Video {
-                    timestamp_ms,
-                    composition_ms: 0,
-                    key,
-                    data,
-                },
-            );
+            let media = Media::Video {
+                track: 0,
+                dts: stamp(self.video_ms),
+                composition_ns: 0,
+                key,
+                data,
+            };
+            self.send(self.video_ms, media);
             self.video_ms += 40;
         }
     }
@@ -97,7 +119,8 @@ impl Bench {
     fn send_audio(&mut self, from_ms: u32, rate: u32, units: &[(bool, Bytes)]) {
         for (n, (_, data)) in (0_u32..).zip(units.iter().cloned()) {
             let timestamp_ms = from_ms + n * 1_024_000 / rate;
-            self.send(timestamp_ms, Event::Audio { timestamp_ms, data });
+            let (track, pts) = (0, stamp(timestamp_ms));
+            self.send(timestamp_ms, Media::Audio { track, pts, data });
         }
     }
 
@@ -111,11 +134,18 @@ impl Bench {
     }
 }
 
+fn stamp(ms: u32) -> Stamp {
+    Stamp {
+        ticks: ms.into(),
+        nanos: 0,
+    }
+}
+
 /// Frequency of the left channel from `at_ms` of contribution time on: by the usual length of a wave, as silence
 /// in between would hide behind a mean.
 fn frequency(ready: &Ready, at_ms: u32) -> usize {
     let (mut reader, mut out) = (sound::Reader::default(), Vec::new());
-    let missing = reader.read(&ready.sound, f64::from(at_ms) * 48.0, 24_000, &mut out);
+    let missing = reader.read(&ready.sounds[0].ring, f64::from(at_ms) * 48.0, 24_000, &mut out);
     assert_eq!(missing, 0);
     let left: Vec<f32> = out.chunks(2).map(|pair| pair[0]).collect();
     let rises: Vec<usize> = (1..left.len())
@@ -131,8 +161,7 @@ fn another_resolution_in_mid_stream_is_only_a_cut() {
     let mut bench = Bench::new();
     for (width, height) in [(320, 180), (240, 320), (640, 360)] {
         let (avcc, units) = video(width, height);
-        let timestamp_ms = bench.video_ms;
-        bench.send(timestamp_ms, Event::VideoConfig { timestamp_ms, avcc });
+        bench.configure_video(avcc);
         // Ten of each, so that all stay within what is kept.
         bench.send_video(&units[..10]);
     }
@@ -156,15 +185,14 @@ fn another_resolution_in_mid_stream_is_only_a_cut() {
             "frame {n}: {edge} {middle}"
         );
     }
-    assert!(!ready.has_sound);
+    assert!(ready.sounds[0].heard.is_none());
 }
 
 #[test]
 fn after_a_stall_the_newest_pictures_are_decoded_and_not_the_oldest() {
     let mut bench = Bench::new();
     let (avcc, units) = video(640, 360);
-    let timestamp_ms = 0;
-    bench.send(0, Event::VideoConfig { timestamp_ms, avcc });
+    bench.configure_video(avcc);
     // Ten seconds in GOPs of half a second, all at once.
     for _ in 0..20 {
         bench.send_video(&units);
@@ -179,29 +207,17 @@ fn after_a_stall_the_newest_pictures_are_decoded_and_not_the_oldest() {
 fn sound_that_comes_late_and_changes_its_rate_keeps_its_pitch() {
     let mut bench = Bench::new();
     let (avcc, units) = video(320, 180);
-    bench.send(
-        0,
-        Event::VideoConfig {
-            timestamp_ms: 0,
-            avcc,
-        },
-    );
+    bench.configure_video(avcc);
     bench.send_video(&units);
     bench.wait("the picture", |ready| ready.frames.len() == 12);
     for (from_ms, rate) in [(480, 48_000), (1_400, 44_100)] {
         let (asc, units) = audio(rate, 1_000);
-        bench.send(
-            from_ms,
-            Event::AudioConfig {
-                timestamp_ms: from_ms,
-                asc,
-            },
-        );
+        bench.configure_audio(from_ms, asc);
         bench.send_audio(from_ms, rate, &units);
         let at_ms = 10_000 + from_ms + 200;
         bench.wait("the sound", |ready| {
             let (mut reader, mut out) = (sound::Reader::default(), Vec::new());
-            reader.read(&ready.sound, f64::from(at_ms) * 48.0, 24_000, &mut out) == 0
+            reader.read(&ready.sounds[0].ring, f64::from(at_ms) * 48.0, 24_000, &mut out) == 0
         });
         let heard = frequency(&bench.contribution.ready(), at_ms);
         assert!(
@@ -217,23 +233,11 @@ fn garbage_in_place_of_frames_ends_with_the_next_key_frame() {
     let (avcc, units) = video(320, 180);
     // A unit before its configuration, and deltas before a key frame, mean nothing.
     bench.send_video(&units[..2]);
-    bench.send(
-        0,
-        Event::VideoConfig {
-            timestamp_ms: 0,
-            avcc: avcc.clone(),
-        },
-    );
+    bench.configure_video(avcc);
     bench.send_video(&units[1..3]);
     let junk = Bytes::from(vec![0xa5; 3_000]);
     bench.send_video(&[(true, junk.clone()), (false, junk.clone()), (false, Bytes::new())]);
-    bench.send(
-        0,
-        Event::AudioConfig {
-            timestamp_ms: 0,
-            asc: Bytes::from_static(&[0x11, 0x90]),
-        },
-    );
+    bench.configure_audio(0, Bytes::from_static(&[0x11, 0x90]));
     bench.send_audio(0, 48_000, &[(true, junk.clone()), (true, junk)]);
     bench.wait("nothing", |ready| ready.frames.is_empty());
     let from = bench.video_ms;

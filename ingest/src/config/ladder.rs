@@ -1,0 +1,230 @@
+//! Section `ladder`: rungs, audio renditions, frame rate.
+
+use hls::id::TrackId;
+use hls::time::FrameRate;
+use serde::{Deserialize, Serialize};
+
+use super::out_of_range;
+
+/// Audio renditions of a stream.
+const AUDIO_MAX: usize = 8;
+
+/// Section `ladder`: the stream's own shape, fixed for its life.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Ladder {
+    /// Video rungs; absent = 640x360 + 426x240 on two cores or fewer, 1280x720 + 854x480 + 640x360 above. At most 8.
+    pub rungs: Option<Vec<Rung>>,
+    /// Output frames per second, "30" or "30000/1001". Default "30".
+    pub frame_rate: Rate,
+    /// Audio bit rate, kilobits per second, AAC-LC 48 kHz stereo. Default 128; 32 to 320.
+    pub audio_bitrate_kbps: u32,
+    /// Audio renditions; the n-th carries the n-th audio track of an encoder. Absent = one, called "audio". At
+    /// most 8.
+    pub audio: Option<Vec<Audio>>,
+}
+
+impl Default for Ladder {
+    fn default() -> Self {
+        Self {
+            rungs: None,
+            frame_rate: Rate::default(),
+            audio_bitrate_kbps: 128,
+            audio: None,
+        }
+    }
+}
+
+impl Ladder {
+    /// All mistakes, each naming its key; empty where the section can be used.
+    pub fn validate(&self) -> Vec<String> {
+        let mut wrong = Vec::new();
+        let rungs = self.rungs.as_deref().unwrap_or_default();
+        if self.rungs.is_some() && !(1..=8).contains(&rungs.len()) {
+            wrong.push("ladder.rungs: 1 to 8 rungs".to_owned());
+        }
+        for (at, rung) in rungs.iter().enumerate() {
+            wrong.extend(rung.validate(at));
+            if rungs.iter().take(at).any(|other| other.name == rung.name) {
+                wrong.push(format!("ladder.rungs[{at}].name: `{}` is used twice", rung.name));
+            }
+        }
+        let audio = self.audio.as_deref().unwrap_or_default();
+        if self.audio.is_some() && !(1..=AUDIO_MAX).contains(&audio.len()) {
+            wrong.push(format!("ladder.audio: 1 to {AUDIO_MAX} renditions"));
+        }
+        for (at, sound) in audio.iter().enumerate() {
+            wrong.extend(sound.validate(at));
+            let mut names = rungs.iter().map(|rung| &rung.name);
+            let twice = audio.iter().take(at).any(|other| other.name == sound.name);
+            if twice || names.any(|name| *name == sound.name) {
+                wrong.push(format!("ladder.audio[{at}].name: `{}` is used twice", sound.name));
+            }
+        }
+        let ranges = [("audio_bitrate_kbps", u64::from(self.audio_bitrate_kbps), 32, 320)];
+        wrong.extend(out_of_range("ladder", &ranges));
+        wrong
+    }
+}
+
+/// One video encoder of the ladder.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rung {
+    /// Track id in URLs, for example "360p". "audio" is taken.
+    pub name: TrackId,
+    /// Pixels, even, 64 to 3840.
+    pub width: u32,
+    /// Pixels, even, 64 to 2160.
+    pub height: u32,
+    /// Kilobits per second the encoder aims at, 50 to 50000. Peaks are bounded by a 600 ms buffer.
+    pub bitrate_kbps: u32,
+    /// x264 preset; absent = superfast, or veryfast on more than four cores.
+    #[serde(default)]
+    pub preset: Option<Preset>,
+}
+
+impl Rung {
+    fn validate(&self, at: usize) -> Vec<String> {
+        let section = format!("ladder.rungs[{at}]");
+        let ranges = [
+            ("width", u64::from(self.width), 64, 3_840),
+            ("height", u64::from(self.height), 64, 2_160),
+            ("bitrate_kbps", u64::from(self.bitrate_kbps), 50, 50_000),
+        ];
+        let mut wrong = out_of_range(&section, &ranges);
+        if !(self.width.is_multiple_of(2) && self.height.is_multiple_of(2)) {
+            wrong.push(format!("{section}: width and height must be even"));
+        }
+        if self.name.as_str() == crate::ladder::AUDIO {
+            wrong.push(format!("{section}.name: `audio` is the audio track's"));
+        }
+        wrong
+    }
+}
+
+/// One audio rendition.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Audio {
+    /// Track id in URLs, for example "audio" or "comments".
+    pub name: TrackId,
+    /// RFC 5646 tag, for example "en" or "pt-BR"; absent = not stated.
+    #[serde(default)]
+    pub language: Option<String>,
+    /// What players list it as; absent = its name. At most 100 characters.
+    #[serde(default)]
+    pub title: Option<String>,
+}
+
+impl Audio {
+    fn validate(&self, at: usize) -> Vec<String> {
+        let section = format!("ladder.audio[{at}]");
+        let mut wrong = Vec::new();
+        let subtag =
+            |part: &str| (1..=8).contains(&part.len()) && part.chars().all(|c| c.is_ascii_alphanumeric());
+        let is_tag = |tag: &&str| tag.len() <= 35 && tag.split('-').all(subtag);
+        if self.language.as_deref().is_some_and(|tag| !is_tag(&tag)) {
+            wrong.push(format!("{section}.language: a tag such as `en` or `pt-BR`"));
+        }
+        let bad =
+            |title: &str| title.chars().count() > 100 || title.chars().any(|c| c.is_control() || c == '"');
+        if self.title.as_deref().is_some_and(bad) {
+            wrong.push(format!("{section}.title: at most 100 characters, no quotes"));
+        }
+        wrong
+    }
+}
+
+/// How much work x264 spends on a frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Preset {
+    /// Least work.
+    Ultrafast,
+    /// Default on up to four cores.
+    Superfast,
+    /// Default above.
+    Veryfast,
+    /// More work.
+    Faster,
+    /// Yet more work.
+    Fast,
+    /// x264's own default.
+    Medium,
+}
+
+impl Preset {
+    /// As x264 spells it.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Ultrafast => "ultrafast",
+            Self::Superfast => "superfast",
+            Self::Veryfast => "veryfast",
+            Self::Faster => "faster",
+            Self::Fast => "fast",
+            Self::Medium => "medium",
+        }
+    }
+}
+
+/// A frame rate as people write it: `30` or `30000/1001`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "RateText", into = "String")]
+pub struct Rate(pub FrameRate);
+
+impl Default for Rate {
+    fn default() -> Self {
+        Self(FrameRate::new(30, 1).expect("30/1 is between 1 and 240"))
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum RateText {
+    Number(u32),
+    Text(String),
+}
+
+impl TryFrom<RateText> for Rate {
+    type Error = String;
+
+    fn try_from(text: RateText) -> Result<Self, String> {
+        let (num, den) = match &text {
+            RateText::Number(n) => (Some(*n), Some(1)),
+            RateText::Text(text) => {
+                let (num, den) = text.split_once('/').unwrap_or((text, "1"));
+                (num.trim().parse().ok(), den.trim().parse().ok())
+            }
+        };
+        let (Some(num), Some(den)) = (num, den) else {
+            return Err("a frame rate is written `30` or `30000/1001`".to_owned());
+        };
+        FrameRate::new(num, den).map(Self).map_err(|e| e.to_string())
+    }
+}
+
+impl From<Rate> for String {
+    fn from(Rate(rate): Rate) -> Self {
+        match rate.den() {
+            1 => rate.num().to_string(),
+            den => format!("{}/{den}", rate.num()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rates_are_read_as_people_write_them() {
+        let read = |text: &str| Rate::try_from(RateText::Text(text.to_owned()));
+        assert_eq!(String::from(read("30").unwrap()), "30");
+        assert_eq!(String::from(read("30000/1001").unwrap()), "30000/1001");
+        assert_eq!(Rate::try_from(RateText::Number(25)), read("25"));
+        for bad in ["", "fast", "0", "30/0", "1/2", "30/1/1"] {
+            assert!(read(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! What operators are told, and what they may order.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use hls::id::StreamId;
+use serde::Serialize;
+
+use crate::desk::Role;
+use crate::onair::Choice;
+use crate::streams::Streams;
+
+/// One stream as it is now.
+#[derive(Debug, Clone, Serialize)]
+pub struct Stream {
+    /// Its id.
+    pub stream: String,
+    /// What viewers see: "test", "contribution", "hold", "slate" or "voice" (slate with an encoder's sound).
+    pub shown: &'static str,
+    /// Whose picture or sound it is, where it is an encoder's.
+    pub role: Option<Role>,
+    /// What the operator asked for.
+    pub choice: Choice,
+    /// Who publishes.
+    pub contributions: Vec<Contribution>,
+}
+
+/// One publisher.
+#[derive(Debug, Clone, Serialize)]
+pub struct Contribution {
+    /// Primary or backup.
+    pub role: Role,
+    /// "rtmp", "rtmps" or "srt".
+    pub protocol: &'static str,
+    /// Where it connects from.
+    pub peer: SocketAddr,
+    /// How long it has been in.
+    pub seconds: f64,
+    /// Milliseconds since its last unit came.
+    pub silent_ms: u64,
+}
+
+/// An operator's hand on a running ingest; clones are the same hand.
+#[derive(Debug, Clone)]
+pub struct Control {
+    pub(crate) streams: Arc<Streams>,
+}
+
+impl Control {
+    /// All streams that run, by id.
+    pub async fn streams(&self) -> Vec<Stream> {
+        let running = self.streams.running.lock().await;
+        let mut reports: Vec<Stream> = running.values().map(|stream| stream.report()).collect();
+        reports.sort_by(|a, b| a.stream.cmp(&b.stream));
+        reports
+    }
+
+    /// Puts on air what an operator wants, from the next frame on; false where there is no such stream.
+    pub async fn choose(&self, stream: &StreamId, choice: Choice) -> bool {
+        let running = self.streams.running.lock().await;
+        let found = running.get(stream);
+        if let Some(found) = found {
+            tracing::info!(%stream, ?choice, "an operator chose");
+            found.state.choose(choice);
+        }
+        found.is_some()
+    }
+}

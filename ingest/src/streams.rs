@@ -1,0 +1,153 @@
+//! The streams of this ingest: the first from the start, others with their first publisher; each kept alive.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use hls::id::StreamId;
+use tokio::sync::{Mutex, mpsc};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::config::Config;
+use crate::error::Error;
+use crate::ladder::Plan;
+use crate::life::{Blueprint, Life, Made};
+use crate::onair::OnAir;
+use crate::program::Memory;
+use crate::stream::Stream;
+use crate::switcher::Mixer;
+
+/// Between the end of a ladder and the next one.
+const REST: Duration = Duration::from_millis(500);
+/// A ladder that lived so long was no failure of its making.
+const SOUND_LIFE: Duration = Duration::from_secs(60);
+/// Ladders that fail one after the other before the stream is given up.
+const FAILURES_MAX: u32 = 5;
+
+/// Why a publisher's stream does not run.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Refused {
+    #[error("this server runs as many streams as it may")]
+    Full,
+    #[error("the stream does not start: {0}")]
+    Failed(String),
+}
+
+/// Starts streams and keeps them alive.
+#[derive(Debug)]
+pub(crate) struct Streams {
+    pub(crate) config: Config,
+    pub(crate) plan: Plan,
+    pub(crate) feed_secret: Vec<u8>,
+    pub(crate) data_dir: PathBuf,
+    /// Hears of a stream that cannot be kept alive.
+    pub(crate) failed: mpsc::Sender<Error>,
+    pub(crate) tasks: TaskTracker,
+    pub(crate) stop: CancellationToken,
+    pub(crate) running: Mutex<HashMap<StreamId, Arc<Stream>>>,
+}
+
+impl Streams {
+    /// The stream, started if it does not run yet. Publishers of other streams wait meanwhile: two ladders that
+    /// start at once would each take twice as long.
+    pub(crate) async fn stream(&self, id: &StreamId) -> Result<Arc<Stream>, Refused> {
+        let mut running = self.running.lock().await;
+        if let Some(stream) = running.get(id) {
+            return Ok(stream.clone());
+        }
+        if running.len() >= self.config.streams_max {
+            return Err(Refused::Full);
+        }
+        let started = self.start(id).await;
+        let stream = started.map_err(|error| {
+            tracing::error!(stream = %id, %error, "stream does not start");
+            Refused::Failed(error.to_string())
+        })?;
+        running.insert(id.clone(), stream.clone());
+        Ok(stream)
+    }
+
+    /// Starts the stream that is there before any publisher.
+    pub(crate) async fn first(&self, id: &StreamId) -> Result<(), Error> {
+        let stream = self.start(id).await?;
+        self.running.lock().await.insert(id.clone(), stream);
+        Ok(())
+    }
+
+    async fn start(&self, id: &StreamId) -> Result<Arc<Stream>, Error> {
+        let (stream, newcomers) = Stream::new(id.clone(), &self.plan, self.config.rules());
+        let stream = Arc::new(stream);
+        let blueprint = Blueprint {
+            id: id.clone(),
+            config: self.config.clone(),
+            plan: self.plan.clone(),
+            feed_secret: self.feed_secret.clone(),
+            memory: Memory::path(&self.data_dir, id),
+            metrics: stream.metrics.clone(),
+        };
+        let on_air = OnAir::new(self.config.waits());
+        let mixer = Mixer::new(newcomers, on_air, stream.state.clone(), stream.origin);
+        let life = begin(&blueprint, mixer, &self.stop).await?;
+        let lives = Lives {
+            blueprint,
+            stop: self.stop.clone(),
+            failed: self.failed.clone(),
+        };
+        self.tasks.spawn(lives.keep(life));
+        Ok(stream)
+    }
+}
+
+/// The ladders of one stream, one after the other.
+struct Lives {
+    blueprint: Blueprint,
+    stop: CancellationToken,
+    failed: mpsc::Sender<Error>,
+}
+
+impl Lives {
+    async fn keep(self, mut life: Life) {
+        let mut failures = 0;
+        loop {
+            let since = Instant::now();
+            let (failure, mixer) = life.end().await;
+            if self.stop.is_cancelled() {
+                return;
+            }
+            failures = if since.elapsed() > SOUND_LIFE {
+                1
+            } else {
+                failures + 1
+            };
+            self.blueprint.metrics.ladders_lost.increment(1);
+            let error = failure.unwrap_or_else(|| Error::System("the ladder ended by itself".to_owned()));
+            tracing::error!(stream = %self.blueprint.id, %error, failures, "ladder lost; the next one starts");
+            if failures >= FAILURES_MAX {
+                return self.give_up(error).await;
+            }
+            tokio::time::sleep(REST).await;
+            let next = match mixer {
+                Ok(mixer) => begin(&self.blueprint, mixer, &self.stop).await,
+                Err(error) => Err(error),
+            };
+            life = match next {
+                Ok(life) => life,
+                Err(error) => return self.give_up(error).await,
+            };
+        }
+    }
+
+    async fn give_up(&self, error: Error) {
+        // Whoever listens has ended already, or hears it.
+        drop(self.failed.send(error).await);
+    }
+}
+
+async fn begin(blueprint: &Blueprint, mixer: Mixer, stop: &CancellationToken) -> Result<Life, Error> {
+    let scene = blueprint.clone();
+    let made = tokio::task::spawn_blocking(move || Made::new(&scene)).await;
+    let made = made.map_err(|e| Error::System(e.to_string()))??;
+    Life::begin(blueprint, made, mixer, stop.child_token())
+}

@@ -1,0 +1,5 @@
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|raw: &[u8]| {
+    srt::streamid::check(raw);
+});
