@@ -38,7 +38,7 @@ export async function roles(t) {
   return { ...all, http: `http://${http}`, https: `https://${https}`, logs: () => Object.values(all).map(String).join('\n') };
 }
 
-class Role {
+export class Role {
   #binary;
   #name;
   #args;
@@ -87,7 +87,7 @@ class Role {
 }
 
 /** Ports below those the system gives to outgoing connections: one of a stopped role is still free when it returns. */
-async function freePorts(count) {
+export async function freePorts(count) {
   const servers = [];
   for (let tries = 0; servers.length < count && tries < 100; tries += 1) {
     const server = createServer();
