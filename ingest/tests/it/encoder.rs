@@ -28,6 +28,18 @@ impl Encoder {
         Self::start("ffmpeg", &inputs(picture, sound), options, &["-f", "flv", &url])
     }
 
+    /// The same inside TLS; ffmpeg asks no questions about certificates.
+    pub(crate) fn rtmps(to: SocketAddr, key: &str, picture: &str) -> Self {
+        let url = format!("rtmps://{to}/live/{key}");
+        Self::start("ffmpeg", &[picture], &[], &["-f", "flv", &url])
+    }
+
+    /// Sound alone, over RTMP.
+    pub(crate) fn sound(to: SocketAddr, key: &str, sound: &str) -> Self {
+        let url = format!("rtmp://{to}/live/{key}");
+        Self::start("ffmpeg", &[sound], &["-vn"], &["-f", "flv", &url])
+    }
+
     /// The same over SRT.
     pub(crate) fn srt(
         to: SocketAddr,

@@ -8,6 +8,8 @@ mod enhanced;
 #[cfg(test)]
 mod ladder;
 #[cfg(test)]
+mod misbehaviour;
+#[cfg(test)]
 mod packager;
 #[cfg(test)]
 mod picture;

@@ -1,6 +1,7 @@
 //! An ingest on free ports with a stand-in packager, and its orderly end.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -60,7 +61,7 @@ impl Stage {
             stream,
             feed_secret: SECRET.to_vec(),
             data_dir: data_dir.clone(),
-            tls: None,
+            tls: Some(certificate()),
             shutdown: shutdown.clone(),
         };
         let ingest = ingest.start().await.unwrap();
@@ -85,4 +86,17 @@ impl Stage {
 pub(crate) async fn frames_more(packager: &Packager, more: usize) {
     let now = packager.look(|seen| seen.times(0).len());
     packager.wait_for_frames(now + more).await;
+}
+
+/// Made for this test alone.
+fn certificate() -> Arc<rustls::ServerConfig> {
+    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    let key = rustls::pki_types::PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![made.cert.der().clone()], key);
+    Arc::new(config.unwrap())
 }
