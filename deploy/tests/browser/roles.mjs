@@ -68,6 +68,10 @@ export class Role {
     return this.#child?.exitCode ?? null;
   }
 
+  get pid() {
+    return this.#child?.pid;
+  }
+
   kill() {
     if (this.#running()) this.#child.kill('SIGKILL');
   }
