@@ -1,16 +1,17 @@
 //! Ingest: one unbroken stream out of whatever encoders do.
 //!
 //! # Life of a frame
-//! An encoder connects; `rtmp` runs its session, checks its key ([`Keys`]) and lets it in at the `desk`,
-//! where the newest publisher replaces the one before. Its units are given one clock (`retime`), decoded in a
-//! disposable pipeline (`pipeline::decode`) and kept ready, a second at most, by its `contribution`.
+//! An encoder connects over RTMP, RTMPS (`rtmp`) or SRT (`srt`). Whatever it speaks, the `door` checks its key
+//! ([`Keys`]), finds its stream (`streams`), and gives it a seat: primary or backup, in place of whoever had it
+//! (`desk`). Its units (`media`) are given one clock (`retime`), decoded in a disposable pipeline (`pipeline::decode`)
+//! and kept ready, a second at most, by its `contribution`.
 //!
-//! The `switcher` is a thread clocked by the stream (`program`), not by any encoder. At every frame time it asks
-//! `onair` what viewers see, takes the frame that the `playout` clock names, exactly one frame's worth of `sound`,
-//! and hands both to the ladder (`pipeline::ladder`). On the first frame of a GOP it asks for a key frame, once for
-//! all rungs. Where there is no encoder it hands on the test picture or the slate (`picture`).
+//! The `switcher` is a thread clocked by the stream (`program`), not by any encoder. At every frame time it takes from
+//! both encoders the frame that the `playout` clock names, asks `onair` which of them viewers see, adds exactly one
+//! frame's worth of `sound`, and hands both to the ladder (`pipeline::ladder`). On the first frame of a GOP it asks for
+//! a key frame, once for all rungs. Where there is no encoder it hands on the test picture or the slate (`picture`).
 //!
-//! What the encoders give gets its program time and watermarks (`units`) and goes into the replay ring
+//! What the encoders of the ladder give gets its program time and watermarks (`units`) and goes into the replay ring
 //! (`push::replay`), from which every packager is fed at its own pace (`push`).
 //!
 //! # Code map
@@ -18,17 +19,25 @@
 //! |---|---|---|
 //! | [`config`] | what may be set, and every bound | yes |
 //! | `start` | how it is put together and taken down | |
+//! | `streams` | which streams run, and that they go on | |
+//! | `life` | one ladder from its first frame to its end | |
+//! | `stream` | one stream as its publishers see it | |
+//! | [`report`] | what operators are told, and what they may order | |
 //! | `keys` | who may publish | yes |
-//! | `rtmp` | sockets around the session machine of crate `rtmp` | |
-//! | `desk` | who is let in, who has to go | |
+//! | `door` | the one way in, for every protocol | |
+//! | `desk` | who is let in, who has to go | yes |
+//! | `gate` | how many connections an address has | |
+//! | `rtmp` | sockets, with or without TLS, around the session machine of crate `rtmp` | |
+//! | `srt` | publishers of crate `srt`, their MPEG-TS taken apart by crate `ts` | |
+//! | `media` | what a publisher sends, in the words of every protocol | yes |
 //! | `contribution` | one publisher between its socket and the switcher | |
 //! | `retime` | one clock for its sound and picture | yes |
 //! | `playout` | which of its frames is due, and how long late sound is waited for | yes |
 //! | `sound` | its samples at the stream's pace, without clicks | yes |
-//! | `onair` | test picture, encoder, its last picture, or slate | yes |
+//! | `onair` | test picture, primary, backup, a last picture, or slate | yes |
 //! | `switcher` | a frame and its sound at every tick | |
 //! | `picture` | test picture with its clock, tone, slate | |
-//! | `ladder` | which rungs the stream has | yes |
+//! | `ladder` | which rungs and renditions the stream has | yes |
 //! | `program` | program time, and what a restart must not fall behind | |
 //! | `pipeline` | everything GStreamer: cards, decoders, the ladder | |
 //! | `units` | coded frames to feed messages | |
@@ -40,16 +49,16 @@
 //! - Key frames stand on the grid and nowhere else, on the same frames in every rung.
 //! - Nothing of an encoder but decoded frames and samples reaches the switcher: a fault in a decoder ends with it.
 //! - The tick path takes no lock that is held across I/O, and waits for nothing but the ladder itself.
+//! - libsrt's own threads look into memory and hand on bytes; nothing on them waits.
 //! - A cell is complete before its watermark, and program time never steps back, over restarts included.
 //! - Every queue has a bound: 256 units from socket to decoder, 120 inside a decoder, 30 decoded frames, 2 s of
-//!   samples, 60 raw frames before the ladder, and a replay ring bounded in time and bytes. Who cannot keep up loses
-//!   whole GOPs and is told so.
+//!   samples, 60 raw frames before the ladder, 64 reads of an SRT connection, and a replay ring bounded in time and
+//!   bytes. Who cannot keep up loses whole GOPs and is told so.
 //! - A stream key is held hashed and printed nowhere.
 //!
 //! # Deliberately absent
-//! Passing media through undecoded; codecs other than H.264 and AAC; sound-only contributions (they stay off air);
-//! ending the event ([`feed::Message::End`] is an operator's act, a shutdown is not one); restarting a failed ladder
-//! (`Running::join` tells its owner).
+//! Passing media through undecoded; ending the event ([`feed::Message::End`] is an operator's act, a shutdown is not
+//! one).
 
 pub mod config;
 mod contribution;
