@@ -6,6 +6,9 @@ use qrcode::QrCode;
 use qrcode::render::unicode::Dense1x2;
 use serde::Serialize;
 
+#[cfg(feature = "ingest")]
+use crate::config::Config;
+
 /// Name of the file for scripts.
 pub(crate) const FILE: &str = "up.json";
 
@@ -22,11 +25,41 @@ pub(crate) struct Places {
 }
 
 /// Where encoders connect.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Publishers {
     pub(crate) rtmp: SocketAddr,
     pub(crate) rtmps: Option<SocketAddr>,
     pub(crate) srt: SocketAddr,
+    /// What SRT encoders must encrypt with, unless their key says otherwise.
+    pub(crate) srt_passphrase: Option<String>,
+}
+
+/// Where an encoder connects that is set up by hand.
+#[cfg(feature = "ingest")]
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Addresses {
+    pub(crate) rtmp: SocketAddr,
+    pub(crate) srt: SocketAddr,
+}
+
+#[cfg(feature = "ingest")]
+impl Addresses {
+    /// Of an `up` that runs, or else those it would have by its configuration.
+    pub(crate) fn of(config: &Config) -> Self {
+        let up = std::fs::read(config.data.dir.join(FILE)).ok();
+        let up: Option<serde_json::Value> = up.and_then(|json| serde_json::from_slice(&json).ok());
+        let host = own_address();
+        let at = |listen: SocketAddr, key| {
+            let url = up.as_ref().and_then(|up| up.get(key)?.as_str());
+            let open = url.and_then(|url| url.split(['/', '?']).nth(2)?.parse::<SocketAddr>().ok());
+            let port = open.map_or(listen.port(), |open| open.port());
+            dialable(SocketAddr::new(listen.ip(), port), host)
+        };
+        Self {
+            rtmp: at(config.ingest.rtmp.listen, "rtmp_server"),
+            srt: at(config.ingest.srt.listen, "srt_url"),
+        }
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -97,7 +130,11 @@ impl Places {
 
 impl Places {
     fn srt_url(&self, at: SocketAddr) -> String {
-        format!("srt://{at}?streamid={}", self.stream_key)
+        let url = format!("srt://{at}?streamid={}", self.stream_key);
+        match &self.publishers.srt_passphrase {
+            Some(passphrase) => format!("{url}&passphrase={passphrase}"),
+            None => url,
+        }
     }
 }
 
@@ -157,6 +194,7 @@ mod tests {
                 rtmp: at(1935),
                 rtmps: Some(at(1936)),
                 srt: at(8890),
+                srt_passphrase: None,
             },
             http: at(8080),
             https: Some(at(8443)),

@@ -7,6 +7,8 @@ use clap::{Args, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{self, Loaded};
+#[cfg(feature = "ingest")]
+use crate::key;
 use crate::up::{self, Roles};
 
 /// Live events that do not collapse.
@@ -27,6 +29,12 @@ enum Command {
     Packager(Settings),
     /// Start only an edge of the parents in `edge.parents`.
     Edge(Settings),
+    /// Make, list, rotate and revoke stream keys; an ingest that runs follows within two seconds.
+    #[cfg(feature = "ingest")]
+    Key {
+        #[command(subcommand)]
+        command: key::Command,
+    },
     /// Look at the configuration.
     Config {
         #[command(subcommand)]
@@ -72,6 +80,8 @@ impl Cli {
             Command::Config {
                 command: ConfigCommand::Print(settings),
             } => return print(&settings),
+            #[cfg(feature = "ingest")]
+            Command::Key { command } => return command.run(),
             Command::Up(settings) => (settings, Roles::ALL),
             Command::Ingest(settings) => (
                 settings,
@@ -95,24 +105,31 @@ impl Cli {
                 },
             ),
         };
-        let loaded = load(&settings)?;
+        let loaded = settings.load()?;
+        #[cfg(feature = "ingest")]
+        if roles.ingest {
+            key::check(&loaded.config)?;
+        }
         log();
         Ok(up::run(loaded, roles)?)
     }
 }
 
-fn load(settings: &Settings) -> Result<Loaded, Failure> {
-    let environment = std::env::vars();
-    config::load(settings.config.as_deref(), environment, &settings.set).map_err(|mistakes| {
-        Failure::Usage(format!(
-            "ringside: the configuration cannot be used\n  {}",
-            mistakes.join("\n  ")
-        ))
-    })
+impl Settings {
+    /// The configuration, or every mistake in it.
+    pub(crate) fn load(&self) -> Result<Loaded, Failure> {
+        let environment = std::env::vars();
+        config::load(self.config.as_deref(), environment, &self.set).map_err(|mistakes| {
+            Failure::Usage(format!(
+                "ringside: the configuration cannot be used\n  {}",
+                mistakes.join("\n  ")
+            ))
+        })
+    }
 }
 
 fn print(settings: &Settings) -> Result<(), Failure> {
-    let loaded = load(settings)?;
+    let loaded = settings.load()?;
     let text = loaded.print();
     std::io::stdout()
         .write_all(text.as_bytes())

@@ -2,10 +2,13 @@
 
 use std::fs;
 use std::io::Write as _;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+
+/// File of the key that `up` makes for itself.
+pub(crate) const STREAM_KEY: &str = "stream-key";
 
 /// The directory.
 #[derive(Debug, Clone)]
@@ -28,13 +31,13 @@ impl Data {
 
     /// The stream key of `up`: made on the first run, the same ever after.
     pub(crate) fn stream_key(&self) -> anyhow::Result<String> {
-        let path = self.0.join("stream-key");
+        let path = self.0.join(STREAM_KEY);
         match fs::read_to_string(&path) {
             Ok(key) if !key.trim().is_empty() => Ok(key.trim().to_owned()),
             Ok(_) => anyhow::bail!("{} is empty; delete it to get a new key", path.display()),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 let key = secret(12)?;
-                self.write("stream-key", &format!("{key}\n"))?;
+                self.write(STREAM_KEY, &format!("{key}\n"))?;
                 Ok(key)
             }
             Err(error) => Err(error).with_context(|| path.display().to_string()),
@@ -43,16 +46,7 @@ impl Data {
 
     /// Writes a file of this directory by rename.
     pub(crate) fn write(&self, name: &str, text: &str) -> anyhow::Result<()> {
-        let (path, draft) = (self.0.join(name), self.0.join(format!("{name}.draft")));
-        let mut options = fs::OpenOptions::new();
-        options.write(true).create(true).truncate(true).mode(0o600);
-        let write = || -> std::io::Result<()> {
-            let mut file = options.open(&draft)?;
-            file.write_all(text.as_bytes())?;
-            file.sync_all()?;
-            fs::rename(&draft, &path)
-        };
-        write().with_context(|| format!("{} cannot be written", path.display()))
+        write(&self.0.join(name), text)
     }
 
     /// Removes a file of this directory, if it is there.
@@ -63,6 +57,37 @@ impl Data {
             Err(error) => tracing::warn!(name, %error, "not removed"),
         }
     }
+}
+
+/// Writes a file by rename. Two at once need a lock.
+pub(crate) fn write(path: &Path, text: &str) -> anyhow::Result<()> {
+    let mut draft = path.as_os_str().to_owned();
+    draft.push(".draft");
+    let draft = PathBuf::from(draft);
+    let write = || -> std::io::Result<()> {
+        // One that was left by a crash may belong to somebody else, and so be open to them.
+        match fs::remove_file(&draft) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
+        let mut options = fs::OpenOptions::new();
+        let mut file = options.write(true).create_new(true).mode(0o600).open(&draft)?;
+        same_owner(&draft)?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()?;
+        fs::rename(&draft, path)
+    };
+    write().with_context(|| format!("{} cannot be written", path.display()))
+}
+
+/// Gives a file of root's to the owner of its directory: an administrator writes what a service has to read.
+pub(crate) fn same_owner(path: &Path) -> std::io::Result<()> {
+    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty());
+    let (dir, file) = (fs::metadata(dir.unwrap_or(Path::new(".")))?, fs::metadata(path)?);
+    if file.uid() != 0 || dir.uid() == 0 {
+        return Ok(());
+    }
+    std::os::unix::fs::chown(path, Some(dir.uid()), Some(dir.gid()))
 }
 
 /// Random bytes as lower-case hexadecimal: easy to read out, and the same in every URL and shell.

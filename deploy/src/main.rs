@@ -2,7 +2,7 @@
 //!
 //! Code map: [`cli`] what can be said on the command line, [`config`] what is set and by whom, [`up`] every role
 //! in one process, [`parts`] how a role is put together, [`ops`] the operators' port, [`data`] what is kept
-//! between runs, [`announce`] the box and `up.json`.
+//! between runs, `key` who may publish, [`announce`] the box and `up.json`.
 
 #![cfg_attr(
     not(all(feature = "ingest", feature = "packager", feature = "edge")),
@@ -19,6 +19,8 @@ mod announce;
 mod cli;
 mod config;
 mod data;
+#[cfg(feature = "ingest")]
+mod key;
 mod ops;
 mod parts;
 mod up;
@@ -29,7 +31,14 @@ use clap::Parser as _;
 
 /// Exit codes: 0 clean, 64 bad command line or config, 1 failure.
 fn main() -> ExitCode {
-    let cli = cli::Cli::parse();
+    let cli = match cli::Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(said) => {
+            // Nobody may be reading; the exit code says it as well.
+            let _printed_if_possible = said.print();
+            return ExitCode::from(if said.use_stderr() { 64 } else { 0 });
+        }
+    };
     match cli.run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(cli::Failure::Usage(text)) => {

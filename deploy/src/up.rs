@@ -187,11 +187,13 @@ impl Up {
             let (stream, key) = (&self.stream, &self.key);
             let started = parts::ingest(&config, &self.data, stream, key, secret, shutdown);
             let (service, open) = started.await?;
+            let srt_passphrase = config.ingest.srt.passphrase;
             self.spawn(service);
             ports.publishers = Some(Publishers {
                 rtmp: open.rtmp,
                 rtmps: open.rtmps,
                 srt: open.srt,
+                srt_passphrase,
             });
         }
         Ok(ports)

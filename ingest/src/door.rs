@@ -10,7 +10,8 @@ use tokio_util::task::TaskTracker;
 
 use crate::contribution::{Contribution, Decoders};
 use crate::desk::{Refused, Role};
-use crate::keys::{Grant, Keys};
+use crate::hook::{self, Hook, Pass};
+use crate::keys::{self, Grant, Holder, Holders, Keys};
 use crate::media::{Clock, Media};
 use crate::metrics::{Listener, Protocol};
 use crate::stream::{Entry, Publisher, Stream};
@@ -34,8 +35,10 @@ pub(crate) struct Asked<'a> {
 /// Why it is not.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Refusal {
-    #[error("unknown stream key")]
-    Key,
+    #[error(transparent)]
+    Key(#[from] keys::Refused),
+    #[error(transparent)]
+    Hook(#[from] hook::Refused),
     #[error(transparent)]
     Desk(#[from] Refused),
     #[error("the switcher is busy")]
@@ -51,6 +54,8 @@ pub(crate) struct Seat {
     entry: Entry,
     contribution: Arc<Contribution>,
     units: mpsc::Sender<(Instant, Media)>,
+    /// Both end with the seat.
+    _listed: (Holder, Option<Pass>),
     /// When it was let in, or its last frame came.
     pub(crate) last_media: Instant,
 }
@@ -59,6 +64,8 @@ pub(crate) struct Seat {
 #[derive(Debug)]
 pub(crate) struct Door {
     pub(crate) keys: Keys,
+    pub(crate) holders: Holders,
+    pub(crate) hook: Option<Hook>,
     pub(crate) streams: Arc<Streams>,
     pub(crate) tasks: TaskTracker,
 }
@@ -74,8 +81,10 @@ impl Door {
         let entered = self.seat(asked, closed).await;
         if let Err(refusal) = &entered {
             let counter = match refusal {
-                Refusal::Key => &metrics.refused_key,
-                Refusal::Desk(_) | Refusal::Busy | Refusal::Stream(_) => &metrics.refused_policy,
+                Refusal::Key(_) => &metrics.refused_key,
+                Refusal::Hook(_) | Refusal::Desk(_) | Refusal::Busy | Refusal::Stream(_) => {
+                    &metrics.refused_policy
+                }
             };
             counter.increment(1);
             let protocol = asked.protocol.as_str();
@@ -85,15 +94,16 @@ impl Door {
     }
 
     /// What a key opens, without letting anybody in: a look into memory, for threads that must not wait.
-    pub(crate) fn peek(&self, key: &str) -> Option<Grant> {
+    pub(crate) fn peek(&self, key: &str) -> Result<Grant, keys::Refused> {
         let (key, _) = split(key);
-        self.keys.grant(key)
+        self.keys.grant(key, keys::now())
     }
 
     async fn seat(&self, asked: &Asked<'_>, closed: CancellationToken) -> Result<Seat, Refusal> {
         let (key, role) = split(asked.key);
-        let grant = self.keys.grant(key).ok_or(Refusal::Key)?;
+        let grant = self.keys.grant(key, keys::now())?;
         let role = role.or(asked.role).unwrap_or(grant.role);
+        let pass = self.ask(asked, &grant, role).await?;
         let stream = self.streams.stream(&grant.stream).await?;
         let (contribution, decoders) = stream.contribution(asked.clock);
         let entry = stream.enter(Publisher {
@@ -102,7 +112,7 @@ impl Door {
             protocol: asked.protocol,
             peer: asked.peer,
             contribution: contribution.clone(),
-            closed,
+            closed: closed.clone(),
         })?;
         let (id, protocol) = (&grant.stream, asked.protocol.as_str());
         tracing::info!(stream = %id, protocol, peer = %asked.peer, role = role.as_str(),
@@ -114,8 +124,22 @@ impl Door {
             entry,
             contribution,
             units,
+            _listed: (self.holders.enter(grant.id, closed), pass),
             last_media: Instant::now(),
         })
+    }
+
+    /// Asks the hook, where there is one. Waits for nothing else, and holds nothing meanwhile.
+    async fn ask(&self, asked: &Asked<'_>, grant: &Grant, role: Role) -> Result<Option<Pass>, Refusal> {
+        let Some(hook) = &self.hook else { return Ok(None) };
+        let publisher = hook::Publisher {
+            stream: grant.stream.clone(),
+            role,
+            protocol: asked.protocol.as_str(),
+            peer: asked.peer,
+            key_id: grant.id.as_ref().to_owned(),
+        };
+        Ok(Some(hook.publish(publisher).await?))
     }
 }
 

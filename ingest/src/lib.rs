@@ -23,7 +23,8 @@
 //! | `life` | one ladder from its first frame to its end | |
 //! | `stream` | one stream as its publishers see it | |
 //! | [`report`] | what operators are told, and what they may order | |
-//! | `keys` | who may publish | yes |
+//! | [`keys`] | who may publish what until when, and the file that says so | but for the file |
+//! | `hook` | whether somebody else lets it in | |
 //! | `door` | the one way in, for every protocol | |
 //! | `desk` | who is let in, who has to go | yes |
 //! | `gate` | how many connections an address has | |
@@ -52,9 +53,10 @@
 //! - libsrt's own threads look into memory and hand on bytes; nothing on them waits.
 //! - A cell is complete before its watermark, and program time never steps back, over restarts included.
 //! - Every queue has a bound: 256 units from socket to decoder, 120 inside a decoder, 30 decoded frames, 2 s of
-//!   samples, 60 raw frames before the ladder, 64 reads of an SRT connection, and a replay ring bounded in time and
-//!   bytes. Who cannot keep up loses whole GOPs and is told so.
-//! - A stream key is held hashed and printed nowhere.
+//!   samples, 60 raw frames before the ladder, 64 reads of an SRT connection, 64 publishers whom the hook is not told of
+//!   yet, and a replay ring bounded in time and bytes. Who cannot keep up loses whole GOPs and is told so.
+//! - A stream key is held hashed and printed nowhere. Keys change while publishers are live; one that is live stays
+//!   unless its key was revoked with `disconnect`.
 //!
 //! # Deliberately absent
 //! Passing media through undecoded; ending the event ([`feed::Message::End`] is an operator's act, a shutdown is not
@@ -66,7 +68,8 @@ mod desk;
 mod door;
 mod error;
 mod gate;
-mod keys;
+mod hook;
+pub mod keys;
 mod ladder;
 mod life;
 mod media;

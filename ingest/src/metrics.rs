@@ -4,6 +4,8 @@
     reason = "the one place where this service declares its metrics"
 )]
 
+use std::time::Duration;
+
 use hls::id::{StreamId, TrackId};
 use metrics::{
     Counter, Gauge, Histogram, counter, describe_counter, describe_gauge, describe_histogram, gauge,
@@ -147,6 +149,86 @@ impl Protocol {
     }
 }
 
+/// Handles of the keys file.
+#[derive(Debug, Clone)]
+pub(crate) struct Keys {
+    /// Keys of the file that open something.
+    pub(crate) keys: Gauge,
+    /// Changes of the file that are in force.
+    pub(crate) reloads: Counter,
+    /// Changes of the file that could not be used.
+    pub(crate) reloads_failed: Counter,
+    /// Encoders closed because their key was revoked.
+    pub(crate) disconnected: Counter,
+}
+
+impl Keys {
+    pub(crate) fn new() -> Self {
+        describe();
+        Self {
+            keys: gauge!("ringside_ingest_keys"),
+            reloads: counter!("ringside_ingest_keys_reloads_total"),
+            reloads_failed: counter!("ringside_ingest_keys_reload_failed_total"),
+            disconnected: counter!("ringside_ingest_keys_disconnected_total"),
+        }
+    }
+}
+
+/// What came of a call to the publish hook.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum HookOutcome {
+    Allowed,
+    Refused,
+    /// A status that is neither yes nor no.
+    Status,
+    Timeout,
+    Error,
+}
+
+const HOOK_OUTCOMES: [(HookOutcome, &str); 5] = [
+    (HookOutcome::Allowed, "allowed"),
+    (HookOutcome::Refused, "refused"),
+    (HookOutcome::Status, "status"),
+    (HookOutcome::Timeout, "timeout"),
+    (HookOutcome::Error, "error"),
+];
+
+/// Handles of the publish hook.
+#[derive(Debug, Clone)]
+pub(crate) struct Hook {
+    publish: [Counter; 5],
+    unpublish: [Counter; 5],
+    seconds: Histogram,
+    /// Publishers that left and were not told of, since too many waited.
+    pub(crate) dropped: Counter,
+}
+
+impl Hook {
+    pub(crate) fn new() -> Self {
+        describe();
+        let calls = |event: &'static str| {
+            HOOK_OUTCOMES.map(|(_, outcome)| {
+                counter!("ringside_ingest_hook_calls_total", "event" => event, "outcome" => outcome)
+            })
+        };
+        Self {
+            publish: calls("publish"),
+            unpublish: calls("unpublish"),
+            seconds: histogram!("ringside_ingest_hook_seconds"),
+            dropped: counter!("ringside_ingest_hook_dropped_total"),
+        }
+    }
+
+    /// A call is over.
+    pub(crate) fn called(&self, publish: bool, outcome: HookOutcome, took: Duration) {
+        let counters = if publish { &self.publish } else { &self.unpublish };
+        for ((each, _), counter) in HOOK_OUTCOMES.iter().zip(counters) {
+            counter.increment(u64::from(*each == outcome));
+        }
+        self.seconds.record(took);
+    }
+}
+
 /// Handles of one listener.
 #[derive(Debug, Clone)]
 pub(crate) struct Listener {
@@ -266,6 +348,28 @@ fn describe() {
     describe_counter!(
         "ringside_ingest_takeovers_total",
         "Encoders replaced by a newer one"
+    );
+    describe_gauge!("ringside_ingest_keys", "Keys of the file that open something");
+    describe_counter!(
+        "ringside_ingest_keys_reloads_total",
+        "Changes of the keys file that are in force"
+    );
+    describe_counter!(
+        "ringside_ingest_keys_reload_failed_total",
+        "Changes of the keys file that could not be used"
+    );
+    describe_counter!(
+        "ringside_ingest_keys_disconnected_total",
+        "Encoders closed because their key was revoked"
+    );
+    describe_counter!(
+        "ringside_ingest_hook_calls_total",
+        "Calls to the publish hook, by event and outcome"
+    );
+    describe_histogram!("ringside_ingest_hook_seconds", "A call to the publish hook");
+    describe_counter!(
+        "ringside_ingest_hook_dropped_total",
+        "Publishers that left and were not told of"
     );
     describe_gauge!("ringside_ingest_on_air", "1 for the source that is shown");
 }

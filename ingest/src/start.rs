@@ -17,7 +17,8 @@ use crate::config::{Config, Ladder as LadderConfig};
 use crate::door::Door;
 use crate::error::Error;
 use crate::gate::Addresses;
-use crate::keys::Keys;
+use crate::hook::Hook;
+use crate::keys::{Holders, Keys, Watch};
 use crate::ladder::Plan;
 use crate::metrics::{Listener, Protocol};
 use crate::report::Control;
@@ -35,7 +36,7 @@ pub struct Ingest {
     pub profile: Profile,
     /// The stream that runs from the start; others start with their first publisher.
     pub stream: StreamId,
-    /// Who may publish.
+    /// Who may publish, besides those with a key in the keys file.
     pub keys: Keys,
     /// Secret shared with the packagers.
     pub feed_secret: Vec<u8>,
@@ -76,6 +77,9 @@ impl Ingest {
         if !wrong.is_empty() {
             return Err(Error::Config(wrong));
         }
+        let keys_file = self.config.keys_file(&self.data_dir);
+        let watch = Watch::open(&keys_file, self.keys.clone());
+        let watch = watch.map_err(|error| Error::Config(vec![error.to_string()]))?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let plan = Plan::new(&self.ladder, self.profile, cores)
             .map_err(|e| Error::Config(vec![format!("ladder.frame_rate: {e}")]))?;
@@ -96,8 +100,16 @@ impl Ingest {
         let control = Control {
             streams: streams.clone(),
         };
+        let holders = Holders::default();
+        tasks.spawn(watch.run(holders.clone(), stop.clone()));
+        let (hook, leavers) = Hook::new(&self.config.hook, &stop).unzip();
+        if let Some(leavers) = leavers {
+            tasks.spawn(leavers.run());
+        }
         let door = Arc::new(Door {
             keys: self.keys,
+            holders,
+            hook,
             streams,
             tasks: tasks.clone(),
         });

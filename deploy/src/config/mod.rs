@@ -81,16 +81,19 @@ impl Default for Ops {
 }
 
 /// Keys that have no default, so that the default configuration does not show them.
-const UNSET: [&str; 5] = [
+const UNSET: [&str; 8] = [
     "edge.home",
     "feed.secret",
+    "ingest.hook.secret",
+    "ingest.hook.url",
+    "ingest.keys",
     "ingest.srt.passphrase",
     "ladder.audio",
     "ladder.rungs",
 ];
 
 /// Keys whose value is never printed.
-const SECRET: [&str; 2] = ["feed.secret", "ingest.srt.passphrase"];
+const SECRET: [&str; 3] = ["feed.secret", "ingest.hook.secret", "ingest.srt.passphrase"];
 
 impl Config {
     /// Every mistake that a single key does not show.

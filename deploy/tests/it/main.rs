@@ -5,6 +5,8 @@ mod crowd;
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]
+mod keys;
+#[cfg(test)]
 mod process;
 #[cfg(test)]
 mod start;

@@ -1,16 +1,20 @@
 //! What an operator may set, with every bound.
 
+mod hook;
 mod ladder;
 mod listeners;
 
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::desk::{Policy, Rules};
+use crate::keys;
 use crate::onair::Waits;
 
+pub use hook::{Hook, OnFailure};
 pub use ladder::{Audio, Ladder, Preset, Rate, Rung};
 pub use listeners::{Rtmp, Rtmps, Srt};
 
@@ -24,6 +28,11 @@ pub struct Config {
     pub rtmps: Rtmps,
     /// The SRT listener.
     pub srt: Srt,
+    /// Who else is asked.
+    pub hook: Hook,
+    /// File of the stream keys that `ringside key` makes. Absent = `keys.toml` in the data directory. Followed while
+    /// the ingest runs; one that cannot be used leaves the keys before in force.
+    pub keys: Option<PathBuf>,
     /// Streams that run at a time, each with a ladder of its own. Default 8; at the limit a publisher with the key
     /// of one more is refused. A stream other than the first starts with its first publisher.
     pub streams_max: usize,
@@ -69,6 +78,8 @@ impl Default for Config {
             rtmp: Rtmp::default(),
             rtmps: Rtmps::default(),
             srt: Srt::default(),
+            hook: Hook::default(),
+            keys: None,
             streams_max: 8,
             connections_per_ip_max: 32,
             policy: Policy::default(),
@@ -94,6 +105,7 @@ impl Config {
     pub fn validate(&self) -> Vec<String> {
         let mut wrong = self.rtmp.validate();
         wrong.extend(self.srt.validate());
+        wrong.extend(self.hook.validate());
         if self.packagers.is_empty() {
             wrong.push("ingest.packagers: at least one address is needed".to_owned());
         }
@@ -125,6 +137,11 @@ impl Config {
         ];
         wrong.extend(out_of_range("ingest", &ranges));
         wrong
+    }
+
+    /// Where the stream keys are, given the data directory.
+    pub fn keys_file(&self, data_dir: &Path) -> PathBuf {
+        self.keys.clone().unwrap_or_else(|| data_dir.join(keys::FILE))
     }
 
     pub(crate) fn rules(&self) -> Rules {
@@ -169,6 +186,12 @@ mod tests {
         let config = Config {
             packagers: Vec::new(),
             hold_ms: 1,
+            hook: Hook {
+                url: Some("https://example.com".to_owned()),
+                secret: Some("short".to_owned()),
+                timeout_ms: 0,
+                ..Hook::default()
+            },
             rtmp: Rtmp {
                 connections_max: 0,
                 media_idle_ms_max: 0,
@@ -180,6 +203,9 @@ mod tests {
         for key in [
             "ingest.packagers",
             "ingest.hold_ms",
+            "ingest.hook.url",
+            "ingest.hook.secret",
+            "ingest.hook.timeout_ms",
             "ingest.rtmp.connections_max",
             "ingest.rtmp.media_idle_ms_max",
         ] {

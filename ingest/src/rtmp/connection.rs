@@ -26,7 +26,7 @@ enum Lost {
     Write(#[from] tokio::time::error::Elapsed),
     #[error("no media in time")]
     Silent,
-    #[error("a newer encoder came with the same key")]
+    #[error("a newer encoder has its place, or its key was revoked")]
     Replaced,
     #[error("shutting down")]
     Stopped,

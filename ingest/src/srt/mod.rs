@@ -15,7 +15,7 @@ use crate::config::Srt;
 use crate::desk::Role;
 use crate::door::Door;
 use crate::error::Error;
-use crate::metrics;
+use crate::{keys, metrics};
 use publisher::Publisher;
 
 /// What every connection needs.
@@ -102,8 +102,18 @@ fn judge(
         Ok(id) => id,
         Err(error) => return refuse(Refusal::from(*error), error),
     };
-    let Some((key, grant)) = id.key.candidates().find_map(|key| Some((key, door.peek(key)?))) else {
-        return refuse(Refusal::Unauthorized, &"unknown stream key");
+    let mut why = keys::Refused::Unknown;
+    let known = id.key.candidates().find_map(|key| match door.peek(key) {
+        Ok(grant) => Some((key, grant)),
+        Err(refused) => {
+            if refused != keys::Refused::Unknown {
+                why = refused;
+            }
+            None
+        }
+    });
+    let Some((key, grant)) = known else {
+        return refuse(Refusal::Unauthorized, &why);
     };
     Verdict::Accept {
         passphrase: grant.passphrase.or_else(|| common.cloned()),

@@ -31,7 +31,7 @@ enum Told {
 enum Lost {
     #[error("no media in time")]
     Silent,
-    #[error("a newer encoder came with the same key")]
+    #[error("a newer encoder has its place, or its key was revoked")]
     Replaced,
     #[error("shutting down")]
     Stopped,

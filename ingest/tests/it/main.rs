@@ -6,6 +6,10 @@ mod encoder;
 #[cfg(test)]
 mod enhanced;
 #[cfg(test)]
+mod hook;
+#[cfg(test)]
+mod keys;
+#[cfg(test)]
 mod ladder;
 #[cfg(test)]
 mod misbehaviour;
