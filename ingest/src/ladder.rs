@@ -85,15 +85,23 @@ impl Plan {
                     codec,
                     average_bps,
                     peak_bps,
+                    language: None,
+                    title: None,
                 }
             }
-            None => Track {
-                id: self.id(index),
-                codec: Codec::Aac { config, channels: 2 },
-                average_bps: self.audio_bps,
-                // The AAC encoder holds its rate only on average; a quarter more covers its swings.
-                peak_bps: self.audio_bps * 5 / 4 + self.container_bps(),
-            },
+            None => {
+                let sound = self.sounds.get(index.saturating_sub(self.rungs.len()));
+                let title = sound.and_then(|sound| sound.title.clone());
+                Track {
+                    id: self.id(index),
+                    codec: Codec::Aac { config, channels: 2 },
+                    average_bps: self.audio_bps,
+                    // The AAC encoder holds its rate only on average; a quarter more covers its swings.
+                    peak_bps: self.audio_bps * 5 / 4 + self.container_bps(),
+                    language: sound.and_then(|sound| sound.language.clone()),
+                    title: title.filter(|title| !title.is_empty()),
+                }
+            }
         }
     }
 
@@ -164,5 +172,32 @@ mod tests {
         assert_eq!(track.average_bps, 800_000);
         assert!(track.peak_bps > 800_000 * 26 / 20 && track.peak_bps < 800_000 * 28 / 20);
         assert!(!plan.track(2, bytes::Bytes::new()).is_video());
+    }
+
+    #[test]
+    fn a_rendition_says_what_the_config_says_of_it() {
+        let sound = |name, language: Option<&str>, title: Option<&str>| Audio {
+            name: TrackId::new(name).unwrap(),
+            language: language.map(str::to_owned),
+            title: title.map(str::to_owned),
+        };
+        let ladder = Ladder {
+            audio: Some(vec![
+                sound("audio", Some("en"), Some("")),
+                sound("comments", None, Some("Comments")),
+            ]),
+            ..Ladder::default()
+        };
+        let plan = Plan::new(&ladder, Profile::Low, 2).unwrap();
+        let said = |index| {
+            let track = plan.track(index, bytes::Bytes::new());
+            (track.id.to_string(), track.language, track.title)
+        };
+        assert_eq!(said(0), ("360p".to_owned(), None, None));
+        assert_eq!(said(2), ("audio".to_owned(), Some("en".to_owned()), None));
+        assert_eq!(
+            said(3),
+            ("comments".to_owned(), None, Some("Comments".to_owned()))
+        );
     }
 }

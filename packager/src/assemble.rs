@@ -26,6 +26,8 @@ pub(crate) enum Taken {
     Held,
     /// Its cell is closed already, or further ahead than the open one: dropped.
     OutOfPlace,
+    /// Its cell is in a segment that the ladder before has begun: nobody's fault that it is dropped.
+    Superfluous,
 }
 
 /// The machine of one track.
@@ -216,7 +218,7 @@ pub(crate) fn init(track: &Track, grid: &Grid) -> Result<(cmaf::Codec, Init), cm
     } else {
         grid.audio_rate()
     };
-    let init = Init::new(&codec, timescale)?;
+    let init = Init::new(&codec, timescale, track.language.as_deref())?;
     Ok((codec, init))
 }
 

@@ -7,6 +7,7 @@
 //! | `intake` | who feeds us, and from which cell on |
 //! | `assemble` | PURE: which access units make which part |
 //! | `machine` | PURE: which cells are complete, and what the playlists then say |
+//! | `multivariant` | PURE: how a stream's tracks are announced |
 //! | `window` | which bytes and playlists exist right now |
 //! | `origin` | what an HTTP request is answered |
 //! | [`access`] | how often each child asked for the same thing |
@@ -17,7 +18,8 @@
 //!
 //! # Invariants
 //! - Nothing on this path waits for a disk, a store or a viewer.
-//! - A published part never changes; late units are dropped and counted.
+//! - A published part never changes, not even when its ladder restarts; late units are dropped and counted.
+//! - A ladder that takes over is a discontinuity, and its number is the ladder's ordinal: packagers agree on it.
 //! - A request that waits has a deadline, and dies with its connection.
 
 pub mod access;
@@ -26,6 +28,7 @@ pub mod config;
 mod intake;
 mod machine;
 mod metrics;
+mod multivariant;
 mod origin;
 mod window;
 

@@ -1,76 +1,132 @@
 //! PURE. What feeds change: access units and watermarks in, published cells and their playlists out.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::time::Duration;
 
 use bytes::Bytes;
-use feed::{Codec, Hello, Shape, Unit};
+use feed::{Hello, Shape, Unit};
 use hls::id::{Cell, Epoch, Msn};
 use hls::path::Object;
-use hls::playlist::{Audio, Multivariant, Variant};
-use hls::timeline::{Config, Error, Progress, Timeline};
+use hls::timeline::{Config, Error, Life, Progress, Timeline};
 
 use crate::assemble::{Assembler, Finished, Taken, init};
+use crate::multivariant::multivariant;
 use crate::window::{Refusal, Track, View};
 
-/// One life of a stream's ladder, as this packager knows it.
+/// A stream as its ladders feed it, one after the other, as this packager knows it.
 pub(crate) struct Machine {
     epoch: Epoch,
     /// Feeds that have held the stream; only the newest may change it.
     pub(crate) generation: u64,
     shape: Shape,
-    config: Config,
     timeline: Timeline,
+    /// First cell that was published at all.
+    opening: Cell,
+    /// First cell of the ladder's that is wanted.
+    wanted: Cell,
     assemblers: Vec<Assembler>,
     /// Bytes of cells that other tracks have yet to deliver.
     staged: BTreeMap<Cell, Vec<Option<Bytes>>>,
     multivariant: Bytes,
     tracks: Vec<Track>,
-    /// Whether a first unit has said where the stream begins here.
-    begun: bool,
+    /// The ladder whose first unit has yet to say from where on it is here.
+    coming: Option<Life>,
 }
 
-impl Machine {
-    pub(crate) fn new(hello: &Hello, window: Duration, generation: u64) -> Result<Self, Refusal> {
+/// What a feed's first words say of its tracks.
+struct Described {
+    tracks: Vec<Track>,
+    multivariant: Bytes,
+    life: Life,
+}
+
+impl Described {
+    fn of(hello: &Hello) -> Result<Self, Refusal> {
         let grid = hello.shape.grid;
-        let first = Cell(hello.epoch.0);
         let mut tracks = Vec::with_capacity(hello.shape.tracks.len());
-        let mut codecs = Vec::with_capacity(hello.shape.tracks.len());
+        let (mut codecs, mut maps) = (Vec::new(), Vec::new());
         for track in &hello.shape.tracks {
             let refused = |error| Refusal::Track(track.id.clone(), error);
             let (codec, init) = init(track, &grid).map_err(refused)?;
             codecs.push(codec.name().map_err(refused)?);
-            let init = (init.hash, init.bytes);
+            maps.push(init.uri());
             tracks.push(Track {
                 id: track.id.clone(),
                 video: track.is_video(),
-                init,
+                inits: vec![(init.hash, init.bytes)],
                 playlist: Bytes::new(),
             });
         }
+        Ok(Self {
+            tracks,
+            multivariant: multivariant(&hello.shape, &codecs).render().into(),
+            life: Life {
+                first: Cell(hello.epoch.0),
+                discontinuity: hello.discontinuity,
+                maps,
+            },
+        })
+    }
+}
+
+impl Machine {
+    pub(crate) fn new(hello: &Hello, window: Duration, generation: u64) -> Result<Self, Refusal> {
+        let Described {
+            tracks,
+            multivariant,
+            life,
+        } = Described::of(hello)?;
         let config = Config {
-            grid,
-            tracks: tracks
-                .iter()
-                .map(|track| (track.id.clone(), Object::Init(track.init.0).uri()))
-                .collect(),
-            first,
-            discontinuity_sequence: hello.discontinuity,
+            grid: hello.shape.grid,
+            tracks: tracks.iter().map(|track| track.id.clone()).collect(),
             window,
         };
         Ok(Self {
             epoch: hello.epoch,
             generation,
-            multivariant: multivariant(&hello.shape, &codecs).render().into(),
+            multivariant,
             shape: hello.shape.clone(),
-            timeline: Timeline::new(config.clone()),
-            assemblers: assemblers(&tracks, &config),
-            config,
+            opening: life.first,
+            wanted: life.first,
+            assemblers: assemblers(&hello.shape, life.first),
+            timeline: Timeline::new(config, life.clone()),
             staged: BTreeMap::new(),
             tracks,
-            begun: false,
+            coming: Some(life),
         })
+    }
+
+    /// Whether a later ladder can go on where this one ended: the same tracks on the same grid, in a stream that is
+    /// shown and not over. Any other one begins the stream anew.
+    pub(crate) fn goes_on_with(&self, hello: &Hello) -> bool {
+        let tracks = |shape: &Shape| -> Vec<_> {
+            let kind = |track: &feed::Track| (track.id.clone(), track.is_video());
+            shape.tracks.iter().map(kind).collect()
+        };
+        let same = hello.shape.grid == self.shape.grid && tracks(&hello.shape) == tracks(&self.shape);
+        same && self.is_startable() && !self.timeline.is_ended()
+    }
+
+    /// A later ladder takes over. Nothing that is published changes, and nothing is shown before it has published.
+    pub(crate) fn take_over(&mut self, hello: &Hello, generation: u64) -> Result<(), Refusal> {
+        let described = Described::of(hello)?;
+        for (track, new) in self.tracks.iter_mut().zip(described.tracks) {
+            for init in new.inits {
+                if track.init(init.0).is_none() {
+                    track.inits.push(init);
+                }
+            }
+        }
+        (self.epoch, self.generation) = (hello.epoch, generation);
+        self.shape = hello.shape.clone();
+        self.multivariant = described.multivariant;
+        self.staged.clear();
+        self.coming = Some(described.life);
+        Ok(())
     }
 
     pub(crate) fn epoch(&self) -> Epoch {
@@ -94,31 +150,35 @@ impl Machine {
 
     pub(crate) fn unit(&mut self, unit: Unit) -> Taken {
         let track = usize::from(unit.track);
-        if !self.begun {
-            self.begin(track, unit.time);
+        let Some(video) = self.tracks.get(track).map(|track| track.video) else {
+            return Taken::OutOfPlace;
+        };
+        let grid = &self.shape.grid;
+        let cell = if video {
+            grid.cell_of_frame(unit.time)
+        } else {
+            grid.cell_of_sample(unit.time)
+        };
+        self.begin(cell);
+        if cell < self.wanted {
+            return Taken::Superfluous;
         }
         self.assemblers
             .get_mut(track)
             .map_or(Taken::OutOfPlace, |track| track.unit(unit))
     }
 
-    /// The first unit says where the stream begins for a packager that was not there when the ladder started.
-    fn begin(&mut self, track: usize, time: u64) {
-        let Some(video) = self.tracks.get(track).map(|track| track.video) else {
+    /// The first unit says where a ladder begins for a packager that was not there when it started.
+    fn begin(&mut self, cell: Cell) {
+        let Some(life) = self.coming.take() else {
             return;
         };
-        let grid = &self.config.grid;
-        let cell = if video {
-            grid.cell_of_frame(time)
-        } else {
-            grid.cell_of_sample(time)
-        };
-        self.begun = true;
-        if cell > self.config.first {
-            self.config.first = cell;
-            self.timeline = Timeline::new(self.config.clone());
-            self.assemblers = assemblers(&self.tracks, &self.config);
+        let first = life.first.max(cell);
+        self.wanted = self.timeline.take_over(Life { first, ..life });
+        if self.timeline.newest().is_none() {
+            self.opening = self.wanted;
         }
+        self.assemblers = assemblers(&self.shape, self.wanted);
     }
 
     pub(crate) fn end(&mut self) -> Progress {
@@ -135,7 +195,7 @@ impl Machine {
     /// Drops what is incomplete and names the cell from which the feed should come again; the first cell of all
     /// stands for the oldest that the ingest has kept.
     pub(crate) fn resume(&mut self) -> Cell {
-        if !self.begun {
+        if self.coming.is_some() {
             return Cell::default();
         }
         (0..self.assemblers.len())
@@ -149,7 +209,7 @@ impl Machine {
         track: u16,
         close: impl FnOnce(&mut Assembler) -> Vec<Finished>,
     ) -> Progress {
-        self.begun = true;
+        self.begin(Cell(self.epoch.0));
         let track = usize::from(track);
         let Some(assembler) = self.assemblers.get_mut(track) else {
             return Progress::Waiting;
@@ -193,25 +253,25 @@ impl Machine {
         Ok(progress)
     }
 
-    /// Oldest cell still served: rfc8216bis §6.2.2 wants removed segments fetchable for as long again as the
-    /// longest playlist that held them.
-    pub(crate) fn retained(&self) -> Cell {
-        let grid = &self.shape.grid;
-        let oldest = grid.first_cell(self.timeline.oldest());
-        let listed = self
-            .timeline
-            .newest()
-            .map_or(0, |newest| newest.0.saturating_sub(oldest.0));
-        Cell(oldest.0.saturating_sub(listed))
+    /// Oldest cell still served; what is only older is forgotten.
+    pub(crate) fn retain(&mut self) -> Cell {
+        for (i, track) in self.tracks.iter_mut().enumerate() {
+            let coming = self.coming.iter().filter_map(|life| life.maps.get(i));
+            let listed: Vec<&str> = self.timeline.maps(i).chain(coming.map(String::as_str)).collect();
+            track
+                .inits
+                .retain(|(hash, _)| listed.contains(&Object::Init(*hash).uri().as_str()));
+        }
+        self.timeline.retained()
     }
 
     /// Whether players have somewhere to start: PART-HOLD-BACK from the end is media by now, and not the GAP that
     /// a stream begins behind, in which hls.js would wait for ever.
     fn is_startable(&self) -> bool {
-        let grid = &self.config.grid;
+        let grid = &self.shape.grid;
         let time = |cell| grid.frame_time(grid.first_frame(cell));
         let end = self.timeline.newest().map(|newest| time(newest.next()));
-        end.is_some_and(|end| end.saturating_sub(time(self.config.first)) >= grid.part_hold_back())
+        end.is_some_and(|end| end.saturating_sub(time(self.opening)) >= grid.part_hold_back())
     }
 
     pub(crate) fn view(&self, newest: Cell, available_us: u64) -> View {
@@ -237,47 +297,7 @@ impl Machine {
     }
 }
 
-fn assemblers(tracks: &[Track], config: &Config) -> Vec<Assembler> {
-    tracks
-        .iter()
-        .map(|track| Assembler::new(config.grid, track.video, config.first))
-        .collect()
-}
-
-fn multivariant(shape: &Shape, codecs: &[String]) -> Multivariant {
-    let tracks = || shape.tracks.iter().zip(codecs);
-    let audio: Vec<_> = tracks().filter(|(track, _)| !track.is_video()).collect();
-    let peak = audio.iter().map(|(track, _)| track.peak_bps).max().unwrap_or(0);
-    let average = audio
-        .iter()
-        .map(|(track, _)| track.average_bps)
-        .max()
-        .unwrap_or(0);
-    let variant = |(track, codec): (&feed::Track, &String)| match &track.codec {
-        Codec::Aac { .. } => None,
-        Codec::H264 { width, height, .. } => Some(Variant {
-            track: track.id.clone(),
-            bandwidth: track.peak_bps + peak,
-            average_bandwidth: track.average_bps + average,
-            codecs: std::iter::once(codec.clone())
-                .chain(audio.iter().map(|(_, codec)| (*codec).clone()))
-                .collect(),
-            resolution: (*width, *height),
-            frame_rate: shape.grid.rate().as_f64(),
-        }),
-    };
-    let mut variants: Vec<_> = tracks().filter_map(variant).collect();
-    variants.sort_by_key(|variant| std::cmp::Reverse(variant.bandwidth));
-    let rendition = |(track, _): &(&feed::Track, &String)| match &track.codec {
-        Codec::H264 { .. } => None,
-        Codec::Aac { channels, .. } => Some(Audio {
-            track: track.id.clone(),
-            name: track.id.to_string(),
-            channels: *channels,
-        }),
-    };
-    Multivariant {
-        variants,
-        audio: audio.iter().filter_map(rendition).collect(),
-    }
+fn assemblers(shape: &Shape, first: Cell) -> Vec<Assembler> {
+    let of = |track: &feed::Track| Assembler::new(shape.grid, track.is_video(), first);
+    shape.tracks.iter().map(of).collect()
 }

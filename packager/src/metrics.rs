@@ -16,6 +16,8 @@ pub(crate) struct Meter {
     pub(crate) parts: Counter,
     /// Parts published as GAP.
     pub(crate) gaps: Counter,
+    /// Ladders that went on where another one had ended: discontinuities.
+    pub(crate) takeovers: Counter,
     /// Units that came for a closed cell or out of order.
     pub(crate) dropped: Counter,
     /// Feeds refused, for any reason.
@@ -30,6 +32,10 @@ impl Meter {
     pub(crate) fn new() -> Self {
         describe_counter!("ringside_packager_parts_total", "Parts published, all tracks.");
         describe_counter!("ringside_packager_gaps_total", "Parts published as GAP.");
+        describe_counter!(
+            "ringside_packager_takeovers_total",
+            "Ladders that took over from another one: discontinuities."
+        );
         describe_counter!(
             "ringside_packager_units_dropped_total",
             "Access units late or out of order."
@@ -49,6 +55,7 @@ impl Meter {
         Self {
             parts: counter!("ringside_packager_parts_total"),
             gaps: counter!("ringside_packager_gaps_total"),
+            takeovers: counter!("ringside_packager_takeovers_total"),
             dropped: counter!("ringside_packager_units_dropped_total"),
             refused: counter!("ringside_packager_feeds_refused_total"),
             window_bytes: gauge!("ringside_packager_window_bytes"),

@@ -261,11 +261,10 @@ fn multivariant(view: &View) -> Found {
 
 fn init(view: &View, track: &TrackId, hash: hls::path::Hash) -> Result<Found, Refused> {
     let (_, track) = view.track(track).ok_or_else(no_track)?;
-    if track.init.0 != hash {
-        return Err(Refused::new(StatusCode::NOT_FOUND, "no such init segment"));
-    }
+    let missing = || Refused::new(StatusCode::NOT_FOUND, "no such init segment");
+    let bytes = track.init(hash).ok_or_else(missing)?;
     Ok(media(
-        track.init.1.clone().into(),
+        bytes.clone().into(),
         media_type(track.video),
         None,
         Duration::ZERO,

@@ -91,8 +91,16 @@ pub(crate) struct View {
 pub(crate) struct Track {
     pub(crate) id: TrackId,
     pub(crate) video: bool,
-    pub(crate) init: (Hash, Bytes),
+    /// Init segments of all ladders whose parts are still served.
+    pub(crate) inits: Vec<(Hash, Bytes)>,
     pub(crate) playlist: Bytes,
+}
+
+impl Track {
+    pub(crate) fn init(&self, hash: Hash) -> Option<&Bytes> {
+        let (_, bytes) = self.inits.iter().find(|(known, _)| *known == hash)?;
+        Some(bytes)
+    }
 }
 
 impl View {
@@ -155,6 +163,10 @@ impl Stream {
                 }
                 known.generation = generation;
             }
+            Some(known) if known.goes_on_with(hello) => {
+                known.take_over(hello, generation)?;
+                self.meter.takeovers.increment(1);
+            }
             Some(_) | None => *machine = Some(Machine::new(hello, window, generation)?),
         }
         let resume = machine.as_mut().map(Machine::resume).unwrap_or_default();
@@ -184,7 +196,7 @@ impl Stream {
 
     pub(crate) fn unit(&self, generation: u64, unit: Unit) -> bool {
         self.change(generation, |machine| {
-            if machine.unit(unit) != Taken::Held {
+            if machine.unit(unit) == Taken::OutOfPlace {
                 self.meter.dropped.increment(1);
             }
             Progress::Waiting
@@ -219,7 +231,7 @@ impl Stream {
                 cells.insert(cell, Published { available_us, parts });
             }
         }
-        let keep = machine.retained();
+        let keep = machine.retain();
         *cells = cells.split_off(&keep);
         let held: usize = cells
             .values()

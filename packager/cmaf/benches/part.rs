@@ -57,7 +57,7 @@ fn read_init(bencher: Bencher) {
 }
 
 fn init(codec: &Codec) -> Result<Init, Error> {
-    Init::new(codec, TIMESCALE)
+    Init::new(codec, TIMESCALE, None)
 }
 
 fn codec() -> Codec {

@@ -8,7 +8,7 @@ use mp4_atom::{
 };
 use sha2::{Digest as _, Sha256};
 
-use crate::{Codec, Error};
+use crate::{Codec, Error, language};
 
 pub(crate) const TRACK_ID: u32 = 1;
 
@@ -22,8 +22,8 @@ pub struct Init {
 }
 
 impl Init {
-    /// The init segment of a track with times in `timescale` ticks a second.
-    pub fn new(codec: &Codec, timescale: u32) -> Result<Self, Error> {
+    /// The init segment of a track with times in `timescale` ticks a second, which speaks `language` (RFC 5646).
+    pub fn new(codec: &Codec, timescale: u32, language: Option<&str>) -> Result<Self, Error> {
         let mut bytes = Vec::with_capacity(1_024);
         let brands = vec![b"iso6".into(), b"cmfc".into(), b"mp41".into()];
         Ftyp {
@@ -32,7 +32,7 @@ impl Init {
             compatible_brands: brands,
         }
         .encode(&mut bytes)?;
-        moov(codec, timescale)?.encode(&mut bytes)?;
+        moov(codec, timescale, &language::code(language.unwrap_or_default()))?.encode(&mut bytes)?;
         let digest = Sha256::digest(&bytes);
         let head = digest.first_chunk::<8>().expect("SHA-256 has 32 bytes");
         Ok(Self {
@@ -47,7 +47,7 @@ impl Init {
     }
 }
 
-fn moov(codec: &Codec, timescale: u32) -> Result<Moov, Error> {
+fn moov(codec: &Codec, timescale: u32, language: &str) -> Result<Moov, Error> {
     let mvhd = Mvhd {
         timescale,
         rate: 1.into(),
@@ -66,12 +66,12 @@ fn moov(codec: &Codec, timescale: u32) -> Result<Moov, Error> {
             mehd: None,
             trex: vec![trex],
         }),
-        trak: vec![trak(codec, timescale)?],
+        trak: vec![trak(codec, timescale, language)?],
         ..Moov::default()
     })
 }
 
-fn trak(codec: &Codec, timescale: u32) -> Result<Trak, Error> {
+fn trak(codec: &Codec, timescale: u32, language: &str) -> Result<Trak, Error> {
     let (width, height, volume) = match codec {
         Codec::H264 { width, height, .. } => (*width, *height, 0),
         Codec::Aac { .. } => (0, 0, 1),
@@ -112,7 +112,7 @@ fn trak(codec: &Codec, timescale: u32) -> Result<Trak, Error> {
     };
     let mdhd = Mdhd {
         timescale,
-        language: "und".into(),
+        language: language.into(),
         ..Mdhd::default()
     };
     let hdlr = Hdlr {

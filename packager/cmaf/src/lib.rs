@@ -1,7 +1,7 @@
 //! Access units in, CMAF bytes out; and back, to check what was written.
 //!
-//! Code map: [`codec`] what a track holds and its CODECS string, [`init`] init segments, [`mod@part`] parts,
-//! [`read`] both read back.
+//! Code map: [`codec`] what a track holds and its CODECS string, [`init`] init segments, `language` what a track
+//! speaks, [`mod@part`] parts, [`read`] both read back.
 //!
 //! Invariants:
 //! - Deterministic: the same samples give the same bytes, on any machine, in any process.
@@ -11,6 +11,7 @@
 
 pub mod codec;
 pub mod init;
+mod language;
 pub mod part;
 pub mod read;
 

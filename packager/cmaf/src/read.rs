@@ -141,11 +141,11 @@ mod tests {
             height: 64,
         };
         let (one, two) = (
-            Init::new(&video, 30_000).unwrap(),
-            Init::new(&video, 30_000).unwrap(),
+            Init::new(&video, 30_000, None).unwrap(),
+            Init::new(&video, 30_000, None).unwrap(),
         );
         assert_eq!(one, two);
-        assert_ne!(one.hash, Init::new(&video, 60_000).unwrap().hash);
+        assert_ne!(one.hash, Init::new(&video, 60_000, None).unwrap().hash);
         assert_eq!(init(&one.bytes).unwrap(), (30_000, b"avc1".into()));
         assert_eq!(video.name().unwrap(), "avc1.42c00a");
         let audio = Codec::Aac {
@@ -155,10 +155,15 @@ mod tests {
             bit_rate: 128_000,
         };
         assert_eq!(
-            init(&Init::new(&audio, 48_000).unwrap().bytes).unwrap(),
+            init(&Init::new(&audio, 48_000, None).unwrap().bytes).unwrap(),
             (48_000, b"mp4a".into())
         );
         assert_eq!(audio.name().unwrap(), "mp4a.40.2");
+        let language = |tag| language(&Init::new(&audio, 48_000, tag).unwrap().bytes);
+        assert_eq!(
+            (language(Some("pt-BR")), language(None)),
+            ("por".to_owned(), "und".to_owned())
+        );
     }
 
     #[test]
@@ -168,15 +173,32 @@ mod tests {
             width: 64,
             height: 64,
         };
-        assert!(matches!(Init::new(&video, 30_000), Err(Error::Config("H.264"))));
+        assert!(matches!(
+            Init::new(&video, 30_000, None),
+            Err(Error::Config("H.264"))
+        ));
         let audio = Codec::Aac {
             config: Bytes::new(),
             channels: 2,
             rate: 48_000,
             bit_rate: 0,
         };
-        assert!(matches!(Init::new(&audio, 48_000), Err(Error::Config("AAC"))));
+        assert!(matches!(
+            Init::new(&audio, 48_000, None),
+            Err(Error::Config("AAC"))
+        ));
         assert!(matches!(part(1, 0, &[]), Err(Error::Empty)));
+    }
+
+    fn language(mut bytes: &[u8]) -> String {
+        while let Some(header) = Header::decode_maybe(&mut bytes).unwrap() {
+            if header.kind == Moov::KIND {
+                let moov = Moov::decode_atom(&header, &mut bytes).unwrap();
+                return moov.trak[0].mdia.mdhd.language.clone();
+            }
+            bytes = &bytes[header.size.unwrap()..];
+        }
+        panic!("no moov")
     }
 
     fn any_samples() -> impl Strategy<Value = Vec<Sample>> {

@@ -5,7 +5,13 @@ use hls::id::{Cell, Epoch, StreamId, TrackId};
 use hls::time::Grid;
 
 /// Version of this protocol; a peer with another one is refused.
-pub const PROTOCOL: u16 = 1;
+pub const PROTOCOL: u16 = 2;
+
+/// Longest language tag of a track, bytes (RFC 5646 §4.4.1: no registered tag needs more).
+pub const LANGUAGE_BYTES_MAX: usize = 35;
+
+/// Longest title of a track, bytes of UTF-8.
+pub const TITLE_BYTES_MAX: usize = 400;
 
 /// How a track is coded, with the decoder configuration of its format.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,6 +45,10 @@ pub struct Track {
     pub average_bps: u64,
     /// Highest rate a whole segment can have, bits per second.
     pub peak_bps: u64,
+    /// RFC 5646 tag of what is spoken; at most [`LANGUAGE_BYTES_MAX`].
+    pub language: Option<String>,
+    /// What players list it as; at most [`TITLE_BYTES_MAX`], without quotes and control characters.
+    pub title: Option<String>,
 }
 
 impl Track {
@@ -46,6 +56,20 @@ impl Track {
     pub fn is_video(&self) -> bool {
         matches!(self.codec, Codec::H264 { .. })
     }
+}
+
+/// Whether a text has the form of an RFC 5646 tag.
+pub fn is_language(text: &str) -> bool {
+    let subtag =
+        |part: &str| (1..=8).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    text.len() <= LANGUAGE_BYTES_MAX && text.split('-').all(subtag)
+}
+
+/// Whether a text may stand in a playlist as a track's title (rfc8216bis §4.2: no quote and no line break in a
+/// quoted string; §4.1: no control character anywhere).
+pub fn is_title(text: &str) -> bool {
+    let bad = |c: char| c.is_control() || c == '"';
+    (1..=TITLE_BYTES_MAX).contains(&text.len()) && !text.chars().any(bad)
 }
 
 /// A stream's fixed shape: what it is cut on and what it consists of.
@@ -66,7 +90,7 @@ pub struct Hello {
     pub stream: StreamId,
     /// Life of the ladder; a packager refuses a lower one than it knows.
     pub epoch: Epoch,
-    /// How many ladders came before in this stream: EXT-X-DISCONTINUITY-SEQUENCE counts from it.
+    /// How many ladders came before in this stream: the discontinuity sequence number of its segments.
     pub discontinuity: u64,
     /// Grid and tracks.
     pub shape: Shape,

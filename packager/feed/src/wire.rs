@@ -4,7 +4,7 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 use hls::id::{Cell, Epoch, StreamId, TrackId};
 use hls::time::{FrameRate, Grid};
 
-use crate::message::{Codec, Hello, Message, Shape, Track, Unit};
+use crate::message::{Codec, Hello, Message, Shape, Track, Unit, is_language, is_title};
 
 /// Longest message, bytes: a key frame of a 100 Mb/s stream fits many times.
 pub const MESSAGE_BYTES_MAX: usize = 8 << 20;
@@ -127,6 +127,16 @@ fn put_hello(hello: &Hello, out: &mut BytesMut) {
                 out.put_u32(*channels);
             }
         }
+        put_said(track.language.as_deref(), out);
+        put_said(track.title.as_deref(), out);
+    }
+}
+
+/// A text that may be absent.
+fn put_said(text: Option<&str>, out: &mut BytesMut) {
+    out.put_u8(u8::from(text.is_some()));
+    if let Some(text) = text {
+        put_bytes(text.as_bytes(), out);
     }
 }
 
@@ -269,7 +279,17 @@ fn get_track(body: &mut Bytes) -> Option<Track> {
         codec,
         average_bps,
         peak_bps,
+        language: get_said(body, is_language)?,
+        title: get_said(body, is_title)?,
     })
+}
+
+/// A text that may be absent, but not bad. The outer `None` is a malformed message.
+fn get_said(body: &mut Bytes, good: fn(&str) -> bool) -> Option<Option<String>> {
+    if !get_flag(body)? {
+        return Some(None);
+    }
+    get_text(body).filter(|text| good(text)).map(Some)
 }
 
 #[cfg(test)]
@@ -294,6 +314,13 @@ mod tests {
             codec,
             average_bps: 1_000,
             peak_bps: 2_000,
+            language: None,
+            title: None,
+        };
+        let spoken = Track {
+            language: Some("pt-BR".to_owned()),
+            title: Some("Coment\u{e1}rios".to_owned()),
+            ..track("audio", audio)
         };
         Message::Hello(Box::new(Hello {
             protocol: crate::message::PROTOCOL,
@@ -302,7 +329,7 @@ mod tests {
             discontinuity: 3,
             shape: Shape {
                 grid,
-                tracks: vec![track("360p", video), track("audio", audio)],
+                tracks: vec![track("360p", video), spoken],
             },
             mac: [9; 32],
         }))
@@ -345,6 +372,47 @@ mod tests {
         let mut decoder = Decoder::default();
         decoder.push(&u32::MAX.to_be_bytes());
         assert_eq!(decoder.next(), Err(Error::TooLong(u32::MAX as usize)));
+    }
+
+    /// What the peer makes of a track that says this of itself.
+    fn said(language: Option<&str>, title: Option<&str>) -> Result<Option<Message>, Error> {
+        let Message::Hello(mut hello) = hello() else {
+            unreachable!("it is a hello")
+        };
+        let track = hello.shape.tracks.last_mut().unwrap();
+        track.language = language.map(str::to_owned);
+        track.title = title.map(str::to_owned);
+        let (sent, mut bytes) = (Message::Hello(hello), BytesMut::new());
+        encode(&sent, &mut bytes);
+        let mut decoder = Decoder::default();
+        decoder.push(&bytes);
+        let got = decoder.next();
+        assert!(got.as_ref().is_ok_and(|got| *got == Some(sent)) || got == Err(Error::Malformed(HELLO)));
+        got
+    }
+
+    #[test]
+    fn what_may_not_stand_in_a_playlist_is_malformed() {
+        let longest = ["a".repeat(400), "\u{e1}".repeat(200)];
+        for title in ["A, B = c", longest[0].as_str(), longest[1].as_str()] {
+            assert!(said(Some("zh-Hant-TW"), Some(title)).is_ok(), "{title}");
+        }
+        let long = "a".repeat(401);
+        for title in ["", "a\"b", "a\nb", "a\u{7f}", "a\u{85}b", long.as_str()] {
+            assert!(said(None, Some(title)).is_err(), "{title}");
+        }
+        for language in [
+            "",
+            "-",
+            "en-",
+            "e n",
+            "languages-x",
+            "\u{e9}n",
+            "en\"",
+            "aaaaaaaa-aaaaaaaa-aaaaaaaa-aaaaaaaaa",
+        ] {
+            assert!(said(Some(language), None).is_err(), "{language}");
+        }
     }
 
     proptest! {

@@ -9,7 +9,7 @@ use hls::path::{DirectiveError, Directives, Resource};
 use hls::playlist::{self, Media, Parsed};
 use hls::reload::Verdict;
 use hls::time::{FrameRate, Grid, Profile};
-use hls::timeline::{Config, Share, Timeline};
+use hls::timeline::{Config, Life, Share, Timeline};
 
 const PROFILES: [Profile; 2] = [Profile::Low, Profile::Ultra];
 const WINDOW: Duration = Duration::from_secs(60);
@@ -77,19 +77,19 @@ fn live(profile: Profile) -> Timeline {
     let rate = FrameRate::new(30, 1).expect("30 frames a second are in range");
     let grid = Grid::of(profile, rate, 48_000).expect("every profile has a grid at this rate");
     let first = grid.first_cell(grid.msn(Cell(160_000_000)));
-    let track = |name| {
-        (
-            TrackId::new(name).expect("a valid id"),
-            format!("init-{name}.mp4"),
-        )
-    };
-    let mut timeline = Timeline::new(Config {
+    let config = Config {
         grid,
-        tracks: TRACKS.map(track).to_vec(),
-        first,
-        discontinuity_sequence: 0,
+        tracks: TRACKS
+            .map(|name| TrackId::new(name).expect("a valid id"))
+            .to_vec(),
         window: WINDOW,
-    });
+    };
+    let life = Life {
+        first,
+        discontinuity: 0,
+        maps: TRACKS.map(|name| format!("init-{name}.mp4")).to_vec(),
+    };
+    let mut timeline = Timeline::new(config, life);
     let fed = grid.frame_at(WINDOW * 2) / u64::from(grid.part_frames());
     let open = grid.part_index(Cell(first.0 + fed)).0;
     let last = first.0 + fed - open + u64::from(grid.segment_parts()) - 1;

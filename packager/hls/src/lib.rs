@@ -30,6 +30,7 @@
 //! | *rendition report* | where the other tracks' playlists end |
 //! | *part hold back* | how far from the end a player starts |
 //! | *epoch* | life of one ladder: its first cell |
+//! | *life* | one ladder's time on air; the next one follows behind an EXT-X-DISCONTINUITY |
 //! | *origin* | the packager's HTTP face; *edge* serves viewers from *mirrors* of it |
 //! | *mirror* | an edge's copy of one track's live window, kept by one pair of held requests |
 //! | *flight* | one upstream fetch shared by all who wait for the same object |
@@ -44,6 +45,7 @@
 //! - No clock, socket, task, randomness or environment; the manifest lists nothing that has them.
 //! - Output depends on input alone: two timelines fed the same give the same text.
 //! - A published cell never changes.
+//! - A segment is of one ladder alone; its discontinuity sequence number is that ladder's ordinal in the stream.
 
 pub mod check;
 pub mod delivery;

@@ -2,7 +2,15 @@
 //!
 //! A cell is published in all tracks at once, when the last of them has it. So rendition reports are exact,
 //! playlists end at the same time, and no track runs ahead of another.
+//!
+//! A ladder that takes over goes on later on the same grid. The segment that the one before has begun is whole with
+//! what it has. All later ones are the new ladder's, behind an EXT-X-DISCONTINUITY, and it begins like a stream:
+//! segments before its first cell are GAP and dated back from it. So a segment is media or GAP as a whole, and of one
+//! ladder alone. GAP parts that fill a segment up would do by the letter (rfc8216bis §4.4.4.9), but hls.js 1.7.4 stays
+//! before them for ever: it seeks over a hole only where it is made of whole segments (§4.4.4.7), or no hole at all.
 
+mod listing;
+mod lives;
 #[cfg(test)]
 pub(crate) mod stage;
 #[cfg(test)]
@@ -12,10 +20,11 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use crate::id::{Cell, Msn, PartIndex, TrackId};
-use crate::path::Object;
-use crate::playlist::{Media, Part, Report, Segment, Whole};
 use crate::reload::Position;
 use crate::time::Grid;
+
+use lives::Lives;
+pub use lives::{DISCONTINUITIES_MAX, Life};
 
 /// Cells a track may be ahead of the slowest one before [`Error::Ahead`]: more than an ingest replays, whose gaps
 /// come track by track, at the shortest parts.
@@ -26,12 +35,8 @@ pub const AHEAD_CELLS_MAX: u64 = 512;
 pub struct Config {
     /// The cutting rule.
     pub grid: Grid,
-    /// Each track with the URI of its init segment.
-    pub tracks: Vec<(TrackId, String)>,
-    /// First cell of this life of the ladder.
-    pub first: Cell,
-    /// Discontinuities before it.
-    pub discontinuity_sequence: u64,
+    /// The tracks.
+    pub tracks: Vec<TrackId>,
     /// How much a playlist lists; at least six segments.
     pub window: Duration,
 }
@@ -92,6 +97,9 @@ pub enum Error {
 #[derive(Debug)]
 pub struct Timeline {
     config: Config,
+    /// First cell of all.
+    opening: Cell,
+    lives: Lives,
     /// Per track, shares not yet published.
     pending: Vec<VecDeque<Share>>,
     /// The cell to publish next.
@@ -104,21 +112,39 @@ pub struct Timeline {
 }
 
 impl Timeline {
-    /// A stream that starts at `config.first`.
-    pub fn new(config: Config) -> Self {
+    /// A stream that starts with this life.
+    pub fn new(config: Config, life: Life) -> Self {
         let pending = vec![VecDeque::new(); config.tracks.len()];
-        let first = config.grid.msn(config.first);
+        let first = config.grid.msn(life.first);
         // rfc8216bis §6.2.2: a live playlist is never shorter than three target durations, so the stream
         // begins behind segments of GAP.
         let oldest = Msn(first.0.saturating_sub(shortest_window(&config.grid)));
         Self {
-            next: config.first,
+            opening: life.first,
+            next: life.first,
+            lives: Lives::new(life),
             pending,
             cells: BTreeMap::new(),
             oldest,
             ended: false,
             config,
         }
+    }
+
+    /// Another ladder goes on; returns the cell from which on its shares are wanted. Incomplete cells of the one before
+    /// are dropped; what is published stays, and shows no change before the new ladder has published.
+    pub fn take_over(&mut self, life: Life) -> Cell {
+        self.pending.iter_mut().for_each(VecDeque::clear);
+        let Some(newest) = self.newest() else {
+            *self = Self::new(self.config.clone(), life);
+            return self.next;
+        };
+        let grid = &self.config.grid;
+        let from = grid.msn(newest).next();
+        let first = life.first.max(grid.first_cell(from));
+        self.next = first;
+        self.lives.follow(newest.next(), from, Life { first, ..life });
+        first
     }
 
     /// Takes a track's share of a cell; publishes what is complete.
@@ -155,22 +181,40 @@ impl Timeline {
         self.pending.iter_mut().for_each(VecDeque::clear);
     }
 
+    /// Whether the event is over.
+    pub fn is_ended(&self) -> bool {
+        self.ended
+    }
+
     /// Last published cell.
     pub fn newest(&self) -> Option<Cell> {
         self.cells.last_key_value().map(|(cell, _)| *cell)
     }
 
-    /// First segment the playlists list.
-    pub fn oldest(&self) -> Msn {
-        self.oldest
+    /// Oldest cell that may still be fetched: rfc8216bis §6.2.2 wants removed segments served for as long again as the
+    /// longest playlist that held them.
+    pub fn retained(&self) -> Cell {
+        let oldest = self.config.grid.first_cell(self.oldest);
+        let listed = self
+            .newest()
+            .map_or(0, |newest| newest.0.saturating_sub(oldest.0));
+        Cell(oldest.0.saturating_sub(listed))
     }
 
-    /// Cells of a segment that belong to this life of the ladder.
+    /// URIs of a track's init segments, of all lives that may still be fetched.
+    pub fn maps(&self, track: usize) -> impl Iterator<Item = &str> {
+        self.lives.maps(track)
+    }
+
+    /// Cells of a segment, as far as its ladder had or will have them.
     pub fn segment_cells(&self, msn: Msn) -> std::ops::Range<u64> {
-        let grid = &self.config.grid;
-        let end = grid.first_cell(msn.next());
-        let end = if self.ended { end.min(self.next) } else { end };
-        grid.first_cell(msn).max(self.config.first).0..end.0
+        let cells = self.lives.of(msn).cells(&self.config.grid, msn);
+        let end = if self.ended {
+            cells.end.min(self.published().0)
+        } else {
+            cells.end
+        };
+        cells.start..end
     }
 
     /// Where the playlists end; the same for all tracks. `None` before the first publication.
@@ -194,33 +238,6 @@ impl Timeline {
         })
     }
 
-    /// The media playlist of a track; `None` before the first publication.
-    pub fn playlist(&self, track: usize) -> Option<Media> {
-        let (_, map) = self.config.tracks.get(track)?;
-        let newest = self.newest()?;
-        let grid = &self.config.grid;
-        let last = grid.msn(newest);
-        let segments = (self.oldest.0..=last.0).map(|n| self.segment(track, map, Msn(n), newest));
-        let end = (last, self.index(newest));
-        let others = self
-            .config
-            .tracks
-            .iter()
-            .enumerate()
-            .filter(|(other, _)| *other != track);
-        Some(Media {
-            target_duration: grid.target_duration(),
-            part_target: grid.part_target(),
-            part_hold_back: grid.part_hold_back(),
-            media_sequence: self.oldest,
-            discontinuity_sequence: self.config.discontinuity_sequence,
-            segments: segments.collect(),
-            hint: (!self.ended).then(|| Object::Part(newest.next()).uri()),
-            reports: others.map(|(_, (id, _))| Report::of(id, end)).collect(),
-            ended: self.ended,
-        })
-    }
-
     fn publish(&mut self) -> Progress {
         let first = self.next;
         while self.pending.iter().all(|shares| !shares.is_empty()) {
@@ -232,6 +249,7 @@ impl Timeline {
             return Progress::Waiting;
         }
         self.trim();
+        self.lives.forget(self.config.grid.msn(self.retained()));
         Progress::Published {
             first,
             last: Cell(self.next.0 - 1),
@@ -243,12 +261,31 @@ impl Timeline {
         let grid = &self.config.grid;
         let segment = grid.cell_duration() * grid.segment_parts();
         let listed = self.config.window.as_nanos().div_ceil(segment.as_nanos().max(1));
-        let shortest = SEGMENTS_MIN.max(shortest_window(grid));
-        let listed = u64::try_from(listed).unwrap_or(u64::MAX).max(shortest);
+        let shortest = shortest_window(grid);
+        let listed = u64::try_from(listed)
+            .unwrap_or(u64::MAX)
+            .max(SEGMENTS_MIN.max(shortest));
         let open = grid.msn(self.next);
-        self.oldest = self.oldest.max(Msn(open.0.saturating_sub(listed)));
-        let keep = grid.first_cell(self.oldest);
+        let mut oldest = open.0.saturating_sub(listed).max(self.oldest.0);
+        // Where ladders came and went, segments are short.
+        let least = shortest.saturating_mul(u64::from(grid.segment_parts()));
+        while oldest > self.oldest.0 && self.listed(Msn(oldest)) < least {
+            oldest -= 1;
+        }
+        self.oldest = Msn(oldest);
+        let keep = self.config.grid.first_cell(self.oldest);
         self.cells = self.cells.split_off(&keep);
+    }
+
+    /// Cells that a playlist from `oldest` on covers in whole segments, GAP included.
+    fn listed(&self, oldest: Msn) -> u64 {
+        let whole = (oldest.0..self.config.grid.msn(self.next).0).map(Msn);
+        whole
+            .map(|msn| match self.segment_cells(msn) {
+                none if none.is_empty() => u64::from(self.config.grid.segment_parts()),
+                some => some.end - some.start,
+            })
+            .sum()
     }
 
     /// Place of a cell among the parts its segment has; the opening segment may begin in the middle.
@@ -257,95 +294,13 @@ impl Timeline {
         PartIndex(cell.0.saturating_sub(first))
     }
 
+    /// Just after the last published cell.
+    fn published(&self) -> Cell {
+        self.newest().map_or(self.opening, Cell::next)
+    }
+
     fn is_whole(&self, msn: Msn) -> bool {
-        self.segment_cells(msn).end <= self.next.0
-    }
-
-    fn segment(&self, track: usize, map: &str, msn: Msn, newest: Cell) -> Segment {
-        let grid = &self.config.grid;
-        let range = self.segment_cells(msn);
-        let uri = Object::Segment(msn).uri();
-        if range.is_empty() || range.end <= self.config.first.0 {
-            return self.lead_in(map, msn, uri);
-        }
-        let cells: Vec<Cell> = range
-            .clone()
-            .map(Cell)
-            .take_while(|cell| *cell <= newest)
-            .collect();
-        let shares: Vec<Share> = cells.iter().filter_map(|cell| self.of(track, *cell)).collect();
-        let duration = shares.iter().map(|share| self.duration(share)).sum();
-        let listed = self.lists_parts(msn, newest);
-        let parts = cells
-            .iter()
-            .zip(&shares)
-            .filter(|_| listed)
-            .map(|(cell, share)| self.part(*cell, share));
-        Segment {
-            whole: self.is_whole(msn).then_some(Whole { uri, duration }),
-            map: map.to_owned(),
-            discontinuity: false,
-            start: grid.frame_time(grid.first_frame(Cell(range.start))),
-            gap: shares.contains(&Share::Gap),
-            parts: parts.collect(),
-        }
-    }
-
-    /// A segment from before the stream began; dated back from its first cell, wherever in a segment that is,
-    /// so that no hole is left.
-    fn lead_in(&self, map: &str, msn: Msn, uri: String) -> Segment {
-        let grid = &self.config.grid;
-        let opening = grid.msn(self.config.first);
-        let back = |msn: Msn| {
-            let cells = opening
-                .0
-                .saturating_sub(msn.0)
-                .saturating_mul(u64::from(grid.segment_parts()));
-            grid.frame_time(grid.first_frame(Cell(self.config.first.0.saturating_sub(cells))))
-        };
-        let (start, end) = (back(msn), back(msn.next()));
-        Segment {
-            whole: Some(Whole {
-                uri,
-                duration: end.saturating_sub(start),
-            }),
-            map: map.to_owned(),
-            discontinuity: false,
-            start,
-            gap: true,
-            parts: Vec::new(),
-        }
-    }
-
-    fn part(&self, cell: Cell, share: &Share) -> Part {
-        let (independent, gap) = match share {
-            Share::Media { independent, .. } => (*independent, false),
-            Share::Gap => (false, true),
-        };
-        Part {
-            uri: Object::Part(cell).uri(),
-            duration: self.duration(share),
-            independent,
-            gap,
-        }
-    }
-
-    fn duration(&self, share: &Share) -> Duration {
-        match share {
-            Share::Media { duration, .. } => *duration,
-            Share::Gap => self.config.grid.cell_duration(),
-        }
-    }
-
-    fn of(&self, track: usize, cell: Cell) -> Option<Share> {
-        self.cells.get(&cell)?.get(track).copied()
-    }
-
-    /// rfc8216bis §6.2.2: parts further than three target durations from the end are taken out, whole segments at a
-    /// time. Strict validators count that in segments, the one that comes next included.
-    fn lists_parts(&self, msn: Msn, newest: Cell) -> bool {
-        let next = self.config.grid.msn(newest.next());
-        next.0.saturating_sub(msn.0) < 3
+        self.segment_cells(msn).end <= self.published().0
     }
 }
 

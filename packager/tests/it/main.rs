@@ -9,6 +9,8 @@ mod catalogue;
 #[cfg(test)]
 mod fetch;
 #[cfg(test)]
+mod lives;
+#[cfg(test)]
 mod playlists;
 #[cfg(test)]
 mod refusals;

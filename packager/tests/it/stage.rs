@@ -88,7 +88,9 @@ pub(crate) struct Stage {
     pub(crate) grid: Grid,
     pub(crate) reader: Reader,
     pub(crate) next: Cell,
+    packager: SocketAddr,
     feed: TcpStream,
+    ladder: Ladder,
     /// Time of the next audio frame, samples.
     sample: u64,
     tasks: TaskTracker,
@@ -121,7 +123,10 @@ impl Stage {
         let (feed, origin) = (packager.feed_address().unwrap(), packager.origin_address());
         let (tasks, shutdown) = (TaskTracker::new(), CancellationToken::new());
         tasks.spawn(packager.run(shutdown.clone()));
-        let feed = connect(feed, grid).await;
+        let (packager, ladder) = (feed, Ladder::first());
+        // A stream it has not known before: from the oldest cell the ingest keeps.
+        let feed = connect(packager, grid, ladder).await;
+        let feed = feed.resumed(Cell(0));
         let client = Client::builder(TokioExecutor::new()).build_http();
         let reader = Reader { client, origin };
         let sample = grid.first_sample(grid.first_frame(FIRST));
@@ -129,11 +134,40 @@ impl Stage {
             grid,
             reader,
             next: FIRST,
+            packager,
             feed,
+            ladder,
             sample,
             tasks,
             _shutdown: shutdown.drop_guard(),
         }
+    }
+
+    /// The ingest dies, and so many cells later another ladder begins; perhaps with other decoder configurations.
+    pub(crate) async fn restart(&mut self, pause: u64, changed: bool) {
+        let first = Cell(self.next.0 + pause);
+        let level = self.ladder.level + u8::from(changed);
+        self.ladder = Ladder {
+            first,
+            discontinuity: self.ladder.discontinuity + 1,
+            level,
+            ..self.ladder
+        };
+        self.reconnect(Cell(0)).await;
+        self.next = first;
+        self.sample = self.grid.first_sample(self.grid.first_frame(first));
+    }
+
+    /// The same, with so many tracks only.
+    pub(crate) async fn restart_with_tracks(&mut self, tracks: usize) {
+        self.ladder.tracks = tracks;
+        self.restart(4, false).await;
+    }
+
+    /// The feed's connection is made anew, and the packager wants this cell.
+    pub(crate) async fn reconnect(&mut self, wanted: Cell) {
+        let feed = connect(self.packager, self.grid, self.ladder).await;
+        self.feed = feed.resumed(wanted);
     }
 
     /// Feeds this many cells, and waits until they are published.
@@ -159,7 +193,7 @@ impl Stage {
 
     pub(crate) async fn push(&mut self, gaps: &[u16]) {
         let cell = self.next;
-        for track in 0..3 {
+        for track in 0..u16::try_from(self.ladder.tracks).unwrap() {
             self.push_track(track, cell, gaps.contains(&track)).await;
         }
         self.next = cell.next();
@@ -201,7 +235,7 @@ impl Stage {
 
     fn video(&self, cell: Cell) -> Vec<(u64, bool)> {
         let first = self.grid.first_frame(cell);
-        let key = self.grid.starts_gop(cell);
+        let key = self.grid.starts_gop(cell) || cell == self.ladder.first;
         (first..self.grid.first_frame(cell.next()))
             .map(|frame| (frame, key && frame == first))
             .collect()
@@ -216,7 +250,7 @@ impl Stage {
         units
     }
 
-    async fn published(&self) {
+    pub(crate) async fn published(&self) {
         let hint = format!("\"part-{}.m4s\"", self.next);
         let seen = async {
             while !self.reader.playlist("360p").await.contains(&hint) {
@@ -258,7 +292,41 @@ impl Stage {
     }
 }
 
-async fn connect(address: SocketAddr, grid: Grid) -> TcpStream {
+/// One life of the ladder.
+#[derive(Debug, Clone, Copy)]
+struct Ladder {
+    first: Cell,
+    discontinuity: u64,
+    /// AVCLevelIndication: all that differs between decoder configurations.
+    level: u8,
+    tracks: usize,
+}
+
+impl Ladder {
+    fn first() -> Self {
+        Self {
+            first: FIRST,
+            discontinuity: 0,
+            level: 0x0a,
+            tracks: TRACKS.len(),
+        }
+    }
+}
+
+/// A connection on which everything up to the packager's wish has been said.
+struct Greeted {
+    feed: TcpStream,
+    wish: Message,
+}
+
+impl Greeted {
+    fn resumed(self, wanted: Cell) -> TcpStream {
+        assert_eq!(self.wish, Message::Resume(wanted));
+        self.feed
+    }
+}
+
+async fn connect(address: SocketAddr, grid: Grid, ladder: Ladder) -> Greeted {
     let mut feed = TcpStream::connect(address).await.unwrap();
     feed.set_nodelay(true).unwrap();
     let mut decoder = Decoder::default();
@@ -270,29 +338,34 @@ async fn connect(address: SocketAddr, grid: Grid) -> TcpStream {
         protocol: PROTOCOL,
         mac: auth::mac(SECRET, &challenge, &stream),
         stream,
-        epoch: Epoch(FIRST.0),
-        discontinuity: 0,
+        epoch: Epoch(ladder.first.0),
+        discontinuity: ladder.discontinuity,
         shape: Shape {
             grid,
-            tracks: TRACKS.map(track).to_vec(),
+            tracks: TRACKS
+                .iter()
+                .take(ladder.tracks)
+                .map(|id| track(id, ladder.level))
+                .collect(),
         },
     };
     let mut out = BytesMut::new();
     encode(&Message::Hello(Box::new(hello)), &mut out);
     feed.write_all(&out).await.unwrap();
-    // A stream it has not known before: from the oldest cell the ingest keeps.
-    assert_eq!(receive(&mut feed, &mut decoder).await, Message::Resume(Cell(0)));
-    feed
+    let wish = receive(&mut feed, &mut decoder).await;
+    Greeted { feed, wish }
 }
 
-fn track(id: &str) -> Track {
+fn track(id: &str, level: u8) -> Track {
+    let mut config = AVCC.to_vec();
+    config[3] = level;
     let codec = match id {
         "audio" => Codec::Aac {
             config: Bytes::from_static(&[0x11, 0x90]),
             channels: 2,
         },
         _ => Codec::H264 {
-            config: Bytes::from_static(AVCC),
+            config: config.into(),
             width: 64,
             height: 64,
         },
@@ -302,6 +375,8 @@ fn track(id: &str) -> Track {
         codec,
         average_bps: 100_000,
         peak_bps: 200_000,
+        language: None,
+        title: None,
     }
 }
 

@@ -14,7 +14,7 @@ pub(super) const RULES: &[Rule<Said>] = &[
 
 /// rfc8216bis B.1 asks for one date in a playlist; every segment needs one for seeking by clock to be exact.
 fn rule_69_every_segment_has_a_date(said: &Said) -> Vec<String> {
-    let plain = numbered(&said.parsed).filter(|(_, segment)| !segment.discontinuity);
+    let plain = numbered(&said.parsed).filter(|(_, segment)| segment.discontinuities == 0);
     plain
         .filter(|(_, segment)| segment.date_time.as_deref().and_then(date::unix).is_none())
         .map(|(msn, segment)| format!("segment {msn} is dated {:?}", segment.date_time))
@@ -23,7 +23,7 @@ fn rule_69_every_segment_has_a_date(said: &Said) -> Vec<String> {
 
 /// rfc8216bis §6.2.1.
 fn rule_71_every_discontinuity_has_a_date(said: &Said) -> Vec<String> {
-    let after = numbered(&said.parsed).filter(|(_, segment)| segment.discontinuity);
+    let after = numbered(&said.parsed).filter(|(_, segment)| segment.discontinuities > 0);
     let undated = after.filter(|(_, segment)| segment.date_time.is_none());
     undated
         .map(|(msn, _)| format!("segment {msn} follows a discontinuity without a date"))
@@ -34,7 +34,7 @@ fn rule_71_every_discontinuity_has_a_date(said: &Said) -> Vec<String> {
 fn rule_72_a_new_map_is_a_discontinuity(said: &Said) -> Vec<String> {
     let pairs = numbered(&said.parsed).skip(1).zip(&said.parsed.segments);
     pairs
-        .filter(|((_, segment), before)| segment.map != before.map && !segment.discontinuity)
+        .filter(|((_, segment), before)| segment.map != before.map && segment.discontinuities == 0)
         .map(|((msn, segment), _)| format!("segment {msn} begins {:?} without a discontinuity", segment.map))
         .collect()
 }

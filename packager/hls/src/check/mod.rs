@@ -8,6 +8,7 @@
 //! | `hints` | are preload hints right (54 to 57, 61) |
 //! | `siblings` | do a stream's playlists agree (26, 27, 62 to 68, 70) |
 //! | `clock` | dates, discontinuities and the window (69 to 77) |
+//! | `multivariant` | are a stream's renditions told apart (110 to 112) |
 //! | `successive` | may one playlist follow the other (9, 10, 55, 73 to 75, 94) |
 //! | [`cadence`] | do new parts and segments come in time (14, 15) |
 //! | [`answer`] | is a playlist request answered as it should be (30 to 44, 66) |
@@ -24,6 +25,7 @@ mod control;
 mod date;
 pub mod fetch;
 mod hints;
+mod multivariant;
 mod parts;
 mod siblings;
 mod successive;
@@ -113,6 +115,17 @@ pub fn playlist(text: &str) -> Vec<Violation> {
         }
         Err(broken) => broken,
     }
+}
+
+/// Every rule that a multivariant playlist's text can break.
+pub fn multivariant(text: &str) -> Vec<Violation> {
+    if !text.starts_with("#EXTM3U\n") || tags(text, "#EXT-X-STREAM-INF").next().is_none() {
+        return vec![Violation {
+            rule: 0,
+            detail: "not a multivariant playlist".to_owned(),
+        }];
+    }
+    all(&[multivariant::RULES], text)
 }
 
 /// Every rule about a stream's media playlists among themselves, all taken at the same moment.

@@ -87,13 +87,13 @@ fn rule_07_extinf_is_the_sum_of_parts_and_of_time(said: &Said) -> Vec<String> {
         let begun = if segment.gap { start } else { run.unwrap_or(start) };
         let reached = begun + segment.duration;
         let allowed = if segment.gap { estimate } else { FRAME };
-        if !next.discontinuity && reached.abs_diff(end) > allowed {
+        if next.discontinuities == 0 && reached.abs_diff(end) > allowed {
             out.push(format!(
                 "segment {msn} ends {:?} away from the next one's date",
                 reached.abs_diff(end)
             ));
         }
-        run = (!segment.gap && !next.discontinuity).then_some(reached);
+        run = (!segment.gap && next.discontinuities == 0).then_some(reached);
     }
     out
 }

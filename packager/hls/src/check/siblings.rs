@@ -224,7 +224,8 @@ fn rule_67_borders_are_the_same(tracks: &Tracks) -> Vec<String> {
     differ.collect()
 }
 
-/// Runs of whole segments stay together. What a GAP segment covers is an estimate, so a run ends there.
+/// Runs of whole segments stay together. What a GAP segment covers is an estimate, so a run ends there; and one life's
+/// sound need not end with its picture, so it ends at a discontinuity.
 fn borders_agree(one: &Parsed, two: &Parsed) -> bool {
     let estimate = one.part_target.unwrap_or(FRAME);
     let mut run = (Duration::ZERO, Duration::ZERO);
@@ -237,6 +238,9 @@ fn borders_agree(one: &Parsed, two: &Parsed) -> bool {
                 run = (Duration::ZERO, Duration::ZERO);
                 return one.duration.abs_diff(two.duration) <= estimate;
             }
+            if one.discontinuities > 0 {
+                run = (Duration::ZERO, Duration::ZERO);
+            }
             run = (run.0 + one.duration, run.1 + two.duration);
             run.0.abs_diff(run.1) <= FRAME
         })
@@ -244,10 +248,10 @@ fn borders_agree(one: &Parsed, two: &Parsed) -> bool {
 
 /// rfc8216bis §6.2.4.
 fn rule_68_discontinuities_are_the_same(tracks: &Tracks) -> Vec<String> {
-    let at = |track: &Track| -> Vec<Msn> {
+    let at = |track: &Track| -> Vec<(Msn, u64)> {
         numbered(&track.said.parsed)
-            .filter(|(_, segment)| segment.discontinuity)
-            .map(|(msn, _)| msn)
+            .map(|(msn, segment)| (msn, segment.discontinuities))
+            .filter(|(_, count)| *count > 0)
             .collect()
     };
     let sequence = |track: &Track| track.said.parsed.discontinuity_sequence;

@@ -3,6 +3,7 @@
 mod clock;
 mod control;
 mod hints;
+mod multivariant;
 mod parts;
 mod siblings;
 mod verdicts;

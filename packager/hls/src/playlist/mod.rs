@@ -40,8 +40,8 @@ pub struct Segment {
     pub whole: Option<Whole>,
     /// URI of its init segment.
     pub map: String,
-    /// EXT-X-DISCONTINUITY stands before it.
-    pub discontinuity: bool,
+    /// EXT-X-DISCONTINUITY tags before it; several where ladders came and went without a segment.
+    pub discontinuities: u64,
     /// EXT-X-PROGRAM-DATE-TIME: program time of its start.
     pub start: Duration,
     /// EXT-X-GAP: its media never came.
@@ -114,8 +114,10 @@ pub struct Variant {
 pub struct Audio {
     /// The rendition's track.
     pub track: TrackId,
-    /// NAME.
+    /// NAME: unlike every other in the group, without quotes and control characters.
     pub name: String,
+    /// LANGUAGE, an RFC 5646 tag.
+    pub language: Option<String>,
     /// CHANNELS.
     pub channels: u32,
 }

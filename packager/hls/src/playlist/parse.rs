@@ -48,8 +48,8 @@ pub struct Segment {
     pub duration: Duration,
     /// URI of the EXT-X-MAP in force.
     pub map: Option<String>,
-    /// EXT-X-DISCONTINUITY stands before it.
-    pub discontinuity: bool,
+    /// EXT-X-DISCONTINUITY tags before it.
+    pub discontinuities: u64,
     /// EXT-X-PROGRAM-DATE-TIME, as written.
     pub date_time: Option<String>,
     /// EXT-X-GAP.
@@ -164,7 +164,7 @@ impl Reader {
                 self.segment_tag();
             }
             "-X-DISCONTINUITY" => {
-                self.open.discontinuity = true;
+                self.open.discontinuities += 1;
                 self.segment_tag();
             }
             "-X-PROGRAM-DATE-TIME" => {

@@ -61,7 +61,7 @@ impl Media {
 impl Segment {
     /// rfc8216bis §4.4.4.9: what applies to a segment stands before its first part.
     fn write<'a>(&'a self, map: &mut Option<&'a str>, out: &mut String) -> std::fmt::Result {
-        if self.discontinuity {
+        for _ in 0..self.discontinuities {
             writeln!(out, "#EXT-X-DISCONTINUITY")?;
         }
         if *map != Some(&self.map) {
@@ -106,10 +106,18 @@ impl Multivariant {
         writeln!(out, "#EXTM3U\n#EXT-X-VERSION:6\n#EXT-X-INDEPENDENT-SEGMENTS")?;
         for (i, audio) in self.audio.iter().enumerate() {
             let default = if i == 0 { "YES" } else { "NO" };
+            write!(
+                out,
+                "#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"audio\",NAME=\"{}\"",
+                audio.name
+            )?;
+            if let Some(language) = &audio.language {
+                write!(out, ",LANGUAGE=\"{language}\"")?;
+            }
             writeln!(
                 out,
-                "#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"audio\",NAME=\"{}\",DEFAULT={default},AUTOSELECT=YES,CHANNELS=\"{}\",URI=\"{}/media.m3u8\"",
-                audio.name, audio.channels, audio.track
+                ",DEFAULT={default},AUTOSELECT=YES,CHANNELS=\"{}\",URI=\"{}/media.m3u8\"",
+                audio.channels, audio.track
             )?;
         }
         for variant in &self.variants {

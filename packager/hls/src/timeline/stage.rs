@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Config, Share, Timeline};
+use super::{Config, Life, Progress, Share, Timeline};
 use crate::id::{Cell, TrackId};
 use crate::playlist::Media;
 use crate::time::{AUDIO_FRAME_SAMPLES, FrameRate, Grid, Profile};
@@ -16,21 +16,34 @@ pub(crate) const URIS: [&str; 3] = ["360p/media.m3u8", "240p/media.m3u8", "audio
 pub(crate) struct Stage {
     pub(crate) grid: Grid,
     pub(crate) timeline: Timeline,
-    /// Time of the first audio frame, samples.
+    /// Time of the life's first audio frame, samples.
     phase: u64,
+}
+
+/// A life whose init segments are called after `name`.
+pub(crate) fn life(name: &str, first: Cell, discontinuity: u64) -> Life {
+    Life {
+        first,
+        discontinuity,
+        maps: URIS
+            .map(|uri| format!("init-{name}-{}.mp4", uri.split_once('/').unwrap().0))
+            .to_vec(),
+    }
 }
 
 impl Stage {
     pub(crate) fn new(grid: Grid, first: Cell, window: Duration) -> Self {
-        let track = |name: &str| (TrackId::new(name).unwrap(), format!("init-{name}.mp4"));
+        let track = |name: &str| TrackId::new(name).unwrap();
         let tracks = ["360p", "240p", "audio"].map(track).to_vec();
-        let timeline = Timeline::new(Config {
-            grid,
-            tracks,
+        let maps = ["360p", "240p", "audio"]
+            .map(|name| format!("init-{name}.mp4"))
+            .to_vec();
+        let opening = Life {
             first,
-            discontinuity_sequence: 0,
-            window,
-        });
+            discontinuity: 0,
+            maps,
+        };
+        let timeline = Timeline::new(Config { grid, tracks, window }, opening);
         Self {
             grid,
             timeline,
@@ -63,14 +76,28 @@ impl Stage {
         }
     }
 
+    /// Another ladder takes over; returns the cell from which on it is listed.
+    pub(crate) fn take_over(&mut self, life: Life) -> Cell {
+        let first = life.first;
+        let wanted = self.timeline.take_over(life);
+        self.phase = self.grid.first_sample(self.grid.first_frame(first.min(wanted)));
+        wanted
+    }
+
+    /// Publishes one cell of all tracks.
+    pub(crate) fn publish(&mut self) -> Progress {
+        let mut progress = Progress::Waiting;
+        for track in 0..URIS.len() {
+            let cell = self.timeline.due(track).unwrap();
+            progress = self.timeline.share(track, cell, self.share(track, cell)).unwrap();
+        }
+        progress
+    }
+
     /// Publishes this many cells in all tracks.
     pub(crate) fn feed(&mut self, cells: u64) {
         for _ in 0..cells {
-            for track in 0..URIS.len() {
-                let cell = self.timeline.due(track).unwrap();
-                let share = self.share(track, cell);
-                self.timeline.share(track, cell, share).unwrap();
-            }
+            self.publish();
         }
     }
 

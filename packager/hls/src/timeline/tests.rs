@@ -1,6 +1,9 @@
+mod lives;
+
 use super::stage::{SEGMENT, Stage, URIS};
 use super::*;
 use crate::check::{self, Sibling, playlist, siblings, successive};
+use crate::path::Object;
 use crate::time::{FrameRate, Profile};
 use proptest::prelude::*;
 

@@ -28,7 +28,7 @@ fn rule_72_a_new_map_is_a_discontinuity() {
     mutant(72, change);
     let mut marked = running().media(0);
     change(&mut marked);
-    marked.segments[9].discontinuity = true;
+    marked.segments[9].discontinuities = 1;
     clean(&playlist(&marked.render()));
 }
 
@@ -37,7 +37,7 @@ fn rule_73_the_discontinuity_sequence_counts_what_left() {
     text_mutant(73, |text| without(&text, "#EXT-X-DISCONTINUITY-SEQUENCE"));
     next_mutant(73, 1, |media| media.discontinuity_sequence += 1);
     let (mut before, mut after) = (running().media(0), running().media(0));
-    before.segments[0].discontinuity = true;
+    before.segments[0].discontinuities = 1;
     after.segments.remove(0);
     after.media_sequence = after.media_sequence.next();
     only(73, &successive(&before.render(), &after.render()));
@@ -97,6 +97,7 @@ fn what_is_no_playlist_breaks_rule_0() {
     only(0, &playlist("#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\na.m3u8\n"));
     only(0, &siblings(&[Sibling { uri: "a", text: "" }]));
     only(0, &successive("", ""));
+    only(0, &multivariant(&running().text(0)));
 }
 
 #[test]

@@ -78,7 +78,7 @@ fn rule_67_segment_borders_are_at_the_same_times() {
 #[test]
 fn rule_68_discontinuities_are_the_same() {
     sibling_mutant(68, |all| all[1].discontinuity_sequence += 1);
-    sibling_mutant(68, |all| all[1].segments[9].discontinuity = true);
+    sibling_mutant(68, |all| all[1].segments[9].discontinuities = 1);
 }
 
 #[test]

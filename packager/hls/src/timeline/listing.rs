@@ -1,0 +1,125 @@
+//! The timeline as playlists.
+
+use std::time::Duration;
+
+use super::{Share, Timeline};
+use crate::id::{Cell, Msn};
+use crate::path::Object;
+use crate::playlist::{Media, Part, Report, Segment, Whole};
+
+impl Timeline {
+    /// The media playlist of a track; `None` before the first publication.
+    pub fn playlist(&self, track: usize) -> Option<Media> {
+        self.config.tracks.get(track)?;
+        let newest = self.newest()?;
+        let grid = &self.config.grid;
+        let last = grid.msn(newest);
+        let segments = (self.oldest.0..=last.0).map(|n| self.segment(track, Msn(n), newest));
+        let end = (last, self.index(newest));
+        let others = self
+            .config
+            .tracks
+            .iter()
+            .enumerate()
+            .filter(|(other, _)| *other != track);
+        Some(Media {
+            target_duration: grid.target_duration(),
+            part_target: grid.part_target(),
+            part_hold_back: grid.part_hold_back(),
+            media_sequence: self.oldest,
+            discontinuity_sequence: self.lives.of(self.oldest).sequence(self.oldest),
+            segments: segments.collect(),
+            hint: (!self.ended).then(|| Object::Part(newest.next()).uri()),
+            reports: others.map(|(_, id)| Report::of(id, end)).collect(),
+            ended: self.ended,
+        })
+    }
+
+    fn segment(&self, track: usize, msn: Msn, newest: Cell) -> Segment {
+        let grid = &self.config.grid;
+        let range = self.segment_cells(msn);
+        let life = self.lives.of(msn);
+        let uri = Object::Segment(msn).uri();
+        if range.is_empty() {
+            return self.lead_in(track, msn, uri);
+        }
+        let cells: Vec<Cell> = range
+            .clone()
+            .map(Cell)
+            .take_while(|cell| *cell <= newest)
+            .collect();
+        let shares: Vec<Share> = cells.iter().filter_map(|cell| self.of(track, *cell)).collect();
+        let duration = shares.iter().map(|share| self.duration(share)).sum();
+        let listed = self.lists_parts(msn, newest);
+        let parts = cells
+            .iter()
+            .zip(&shares)
+            .filter(|_| listed)
+            .map(|(cell, share)| self.part(*cell, share));
+        Segment {
+            whole: self.is_whole(msn).then_some(Whole { uri, duration }),
+            map: life.map(track).to_owned(),
+            discontinuities: life.tags(msn),
+            start: grid.frame_time(grid.first_frame(Cell(range.start))),
+            gap: shares.contains(&Share::Gap),
+            parts: parts.collect(),
+        }
+    }
+
+    /// A segment from before its ladder began; dated back from that one's first cell, wherever in a segment that is,
+    /// so that no hole is left.
+    fn lead_in(&self, track: usize, msn: Msn, uri: String) -> Segment {
+        let (grid, life) = (&self.config.grid, self.lives.of(msn));
+        let opening = grid.msn(life.first());
+        let back = |msn: Msn| {
+            let cells = opening
+                .0
+                .saturating_sub(msn.0)
+                .saturating_mul(u64::from(grid.segment_parts()));
+            grid.frame_time(grid.first_frame(Cell(life.first().0.saturating_sub(cells))))
+        };
+        let (start, end) = (back(msn), back(msn.next()));
+        Segment {
+            whole: Some(Whole {
+                uri,
+                duration: end.saturating_sub(start),
+            }),
+            map: life.map(track).to_owned(),
+            discontinuities: life.tags(msn),
+            start,
+            gap: true,
+            parts: Vec::new(),
+        }
+    }
+
+    fn part(&self, cell: Cell, share: &Share) -> Part {
+        let (independent, gap) = match share {
+            Share::Media { independent, .. } => (*independent, false),
+            Share::Gap => (false, true),
+        };
+        Part {
+            uri: Object::Part(cell).uri(),
+            duration: self.duration(share),
+            independent,
+            gap,
+        }
+    }
+
+    fn duration(&self, share: &Share) -> Duration {
+        match share {
+            Share::Media { duration, .. } => *duration,
+            Share::Gap => self.config.grid.cell_duration(),
+        }
+    }
+
+    fn of(&self, track: usize, cell: Cell) -> Option<Share> {
+        self.cells.get(&cell)?.get(track).copied()
+    }
+
+    /// rfc8216bis §6.2.2: parts further than three target durations from the end are taken out, whole segments at a
+    /// time. Strict validators count that in segments, the one that comes next included.
+    fn lists_parts(&self, msn: Msn, newest: Cell) -> bool {
+        let next = self.config.grid.msn(newest.next());
+        next.0.saturating_sub(msn.0) < 3
+    }
+}

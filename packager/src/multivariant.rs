@@ -1,0 +1,165 @@
+//! PURE. A stream's multivariant playlist, from what its feed says of the tracks.
+
+use feed::{Codec, Shape, Track};
+use hls::playlist::{Audio, Multivariant, Variant};
+
+/// The playlist of a shape whose tracks have these CODECS names.
+pub(crate) fn multivariant(shape: &Shape, codecs: &[String]) -> Multivariant {
+    let tracks = || shape.tracks.iter().zip(codecs);
+    let audio: Vec<_> = tracks().filter(|(track, _)| !track.is_video()).collect();
+    let most = |bps: fn(&Track) -> u64| audio.iter().map(|(track, _)| bps(track)).max().unwrap_or(0);
+    let (peak, average) = (most(|track| track.peak_bps), most(|track| track.average_bps));
+    let variant = |(track, codec): (&Track, &String)| match &track.codec {
+        Codec::Aac { .. } => None,
+        Codec::H264 { width, height, .. } => Some(Variant {
+            track: track.id.clone(),
+            bandwidth: track.peak_bps + peak,
+            average_bandwidth: track.average_bps + average,
+            codecs: each_once(std::iter::once(codec).chain(audio.iter().map(|(_, codec)| *codec))),
+            resolution: (*width, *height),
+            frame_rate: shape.grid.rate().as_f64(),
+        }),
+    };
+    let mut variants: Vec<_> = tracks().filter_map(variant).collect();
+    variants.sort_by_key(|variant| std::cmp::Reverse(variant.bandwidth));
+    Multivariant {
+        variants,
+        audio: group(audio.iter().map(|(track, _)| *track)),
+    }
+}
+
+fn each_once<'a>(codecs: impl Iterator<Item = &'a String>) -> Vec<String> {
+    let mut out: Vec<String> = Vec::new();
+    for codec in codecs {
+        if !out.contains(codec) {
+            out.push(codec.clone());
+        }
+    }
+    out
+}
+
+/// rfc8216bis §4.4.6.1.1: no two members of a group have the same NAME, so a title used twice gets the track's id.
+fn group<'a>(tracks: impl Iterator<Item = &'a Track>) -> Vec<Audio> {
+    let mut group: Vec<Audio> = Vec::new();
+    for track in tracks {
+        let Codec::Aac { channels, .. } = &track.codec else {
+            continue;
+        };
+        let mut name = track.title.clone().unwrap_or_else(|| track.id.to_string());
+        while group.iter().any(|other| other.name == name) {
+            name = format!("{name} ({})", track.id);
+        }
+        group.push(Audio {
+            track: track.id.clone(),
+            name,
+            language: track.language.clone(),
+            channels: *channels,
+        });
+    }
+    group
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hls::check;
+    use hls::id::TrackId;
+    use hls::time::{FrameRate, Grid, Profile};
+    use proptest::prelude::*;
+
+    fn track(id: &str, kbps: u64) -> Track {
+        let codec = if id.ends_with('p') {
+            Codec::H264 {
+                config: bytes::Bytes::new(),
+                width: 640,
+                height: 360,
+            }
+        } else {
+            Codec::Aac {
+                config: bytes::Bytes::new(),
+                channels: 2,
+            }
+        };
+        Track {
+            id: TrackId::new(id).unwrap(),
+            codec,
+            average_bps: kbps * 1_000,
+            peak_bps: kbps * 1_500,
+            language: None,
+            title: None,
+        }
+    }
+
+    fn said(id: &str, kbps: u64, language: &str, title: Option<&str>) -> Track {
+        Track {
+            language: Some(language.to_owned()),
+            title: title.map(str::to_owned),
+            ..track(id, kbps)
+        }
+    }
+
+    fn text(tracks: Vec<Track>) -> String {
+        let codecs: Vec<String> = tracks
+            .iter()
+            .map(|track| {
+                if track.is_video() {
+                    "avc1.42c00a"
+                } else {
+                    "mp4a.40.2"
+                }
+                .to_owned()
+            })
+            .collect();
+        let grid = Grid::of(Profile::Low, FrameRate::new(30, 1).unwrap(), 48_000).unwrap();
+        multivariant(&Shape { grid, tracks }, &codecs).render()
+    }
+
+    #[test]
+    fn one_rendition_in_its_own_words() {
+        let expected = "#EXTM3U
+#EXT-X-VERSION:6
+#EXT-X-INDEPENDENT-SEGMENTS
+#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"audio\",NAME=\"audio\",DEFAULT=YES,AUTOSELECT=YES,CHANNELS=\"2\",URI=\"audio/media.m3u8\"
+#EXT-X-STREAM-INF:BANDWIDTH=1392000,AVERAGE-BANDWIDTH=928000,CODECS=\"avc1.42c00a,mp4a.40.2\",RESOLUTION=640x360,FRAME-RATE=30.000,AUDIO=\"audio\",CLOSED-CAPTIONS=NONE
+360p/media.m3u8
+";
+        assert_eq!(text(vec![track("360p", 800), track("audio", 128)]), expected);
+    }
+
+    /// The most demanding audio counts, each codec is named once, and only the first rendition is the default.
+    #[test]
+    fn several_renditions_in_their_own_words() {
+        let expected = "#EXTM3U
+#EXT-X-VERSION:6
+#EXT-X-INDEPENDENT-SEGMENTS
+#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"audio\",NAME=\"Stadium, live\",LANGUAGE=\"en\",DEFAULT=YES,AUTOSELECT=YES,CHANNELS=\"2\",URI=\"audio/media.m3u8\"
+#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"audio\",NAME=\"comments\",LANGUAGE=\"pt-BR\",DEFAULT=NO,AUTOSELECT=YES,CHANNELS=\"2\",URI=\"comments/media.m3u8\"
+#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"audio\",NAME=\"Stadium, live (field)\",LANGUAGE=\"en\",DEFAULT=NO,AUTOSELECT=YES,CHANNELS=\"2\",URI=\"field/media.m3u8\"
+#EXT-X-STREAM-INF:BANDWIDTH=1500000,AVERAGE-BANDWIDTH=1000000,CODECS=\"avc1.42c00a,mp4a.40.2\",RESOLUTION=640x360,FRAME-RATE=30.000,AUDIO=\"audio\",CLOSED-CAPTIONS=NONE
+360p/media.m3u8
+#EXT-X-STREAM-INF:BANDWIDTH=825000,AVERAGE-BANDWIDTH=550000,CODECS=\"avc1.42c00a,mp4a.40.2\",RESOLUTION=640x360,FRAME-RATE=30.000,AUDIO=\"audio\",CLOSED-CAPTIONS=NONE
+240p/media.m3u8
+";
+        let tracks = vec![
+            track("240p", 350),
+            track("360p", 800),
+            said("audio", 128, "en", Some("Stadium, live")),
+            said("comments", 64, "pt-BR", None),
+            said("field", 200, "en", Some("Stadium, live")),
+        ];
+        assert_eq!(text(tracks), expected);
+        assert_eq!(check::multivariant(expected), []);
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_the_titles_every_rule_of_a_group_holds(
+            titles in prop::collection::vec(prop::option::of("[ab]( \\([ab]\\)){0,2}"), 1..8),
+        ) {
+            let ids = ["a", "b", "c", "d", "e", "f", "g", "h"];
+            let mut tracks = vec![track("360p", 800)];
+            tracks.extend(ids.iter().zip(titles).map(|(id, title)| Track { title, ..track(id, 128) }));
+            prop_assert_eq!(check::multivariant(&text(tracks)), []);
+        }
+    }
+}
