@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
+use crate::doctor::Exam;
 use crate::ladder::AUDIO_RATE;
+use crate::media::Clock;
 use crate::metrics::Metrics;
 use crate::playout::{Anchor, STALE, advance};
 use crate::sound;
@@ -23,6 +25,8 @@ const SOUNDING: i64 = 1_000_000_000;
 #[derive(Debug)]
 pub(crate) struct Contribution {
     ready: Mutex<Ready>,
+    /// Held for as long as it takes to note one unit, or to make one report.
+    exam: Mutex<Exam>,
     left: AtomicBool,
     /// When its last unit came, nanoseconds since the origin.
     last_unit: AtomicI64,
@@ -47,14 +51,15 @@ struct Sound {
 }
 
 impl Contribution {
-    /// `origin` is the zero of the switcher's clock, `sounds` the audio tracks that are kept.
-    pub(crate) fn new(origin: Instant, sounds: usize, metrics: Metrics) -> Self {
+    /// `origin` is the zero of the switcher's clock, `sounds` the audio tracks that are kept, `clock` the protocol's.
+    pub(crate) fn new(origin: Instant, sounds: usize, clock: Clock, metrics: Metrics) -> Self {
         let ready = Ready {
             sounds: (0..sounds).map(|_| Sound::default()).collect(),
             ..Ready::default()
         };
         Self {
             ready: Mutex::new(ready),
+            exam: Mutex::new(Exam::new(nanos(origin.elapsed()), clock)),
             left: AtomicBool::new(false),
             last_unit: AtomicI64::new(nanos(origin.elapsed())),
             origin,
@@ -120,6 +125,13 @@ impl Contribution {
         let now = nanos(now.saturating_duration_since(self.origin));
         let since = now - self.last_unit.load(Ordering::Relaxed);
         Duration::from_nanos(u64::try_from(since).unwrap_or(0))
+    }
+
+    /// Lets `with` at its examination; both are told the same instant in nanoseconds since the origin.
+    pub(crate) fn examine<T>(&self, at: Instant, with: impl FnOnce(&mut Exam, i64) -> T) -> T {
+        let at = nanos(at.saturating_duration_since(self.origin));
+        let mut exam = self.exam.lock().expect("nothing panics while it examines");
+        with(&mut exam, at)
     }
 
     /// Its encoder said goodbye or its connection ended.

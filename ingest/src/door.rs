@@ -10,6 +10,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::contribution::{Contribution, Decoders};
 use crate::desk::{Refused, Role};
+use crate::doctor::{Declared, Line};
 use crate::hook::{self, Hook, Pass};
 use crate::keys::{self, Grant, Holder, Holders, Keys};
 use crate::media::{Clock, Media};
@@ -157,7 +158,20 @@ impl Seat {
             self.last_media = now;
             self.contribution.heard_from(now);
         }
+        self.contribution.examine(now, |exam, now| exam.take(now, media));
         now
+    }
+
+    /// What the encoder says about itself.
+    pub(crate) fn declare(&self, declared: Declared) {
+        self.contribution
+            .examine(Instant::now(), |exam, _| exam.declare(declared));
+    }
+
+    /// What the transport has counted.
+    pub(crate) fn count(&self, line: Line) {
+        self.contribution
+            .examine(Instant::now(), |exam, now| exam.count(now, line));
     }
 
     /// It says goodbye; what it sent before is still shown.

@@ -32,6 +32,7 @@
 //! | `srt` | publishers of crate `srt`, their MPEG-TS taken apart by crate `ts` | |
 //! | `media` | what a publisher sends, in the words of every protocol | yes |
 //! | `contribution` | one publisher between its socket and the switcher | |
+//! | [`doctor`] | what is wrong with what an encoder sends, and what to set there | yes |
 //! | `retime` | one clock for its sound and picture | yes |
 //! | `playout` | which of its frames is due, and how long late sound is waited for | yes |
 //! | `sound` | its samples at the stream's pace, without clicks | yes |
@@ -39,6 +40,7 @@
 //! | `switcher` | a frame and its sound at every tick | |
 //! | `picture` | test picture with its clock, tone, slate | |
 //! | `ladder` | which rungs and renditions the stream has | yes |
+//! | [`probe`] | what this machine can encode, and what it lacks for it | |
 //! | `program` | program time, and what a restart must not fall behind | |
 //! | `pipeline` | everything GStreamer: cards, decoders, the ladder | |
 //! | `units` | coded frames to feed messages | |
@@ -65,6 +67,7 @@
 pub mod config;
 mod contribution;
 mod desk;
+pub mod doctor;
 mod door;
 mod error;
 mod gate;
@@ -78,6 +81,7 @@ mod onair;
 mod picture;
 mod pipeline;
 mod playout;
+pub mod probe;
 mod program;
 mod push;
 pub mod report;

@@ -7,6 +7,7 @@ use hls::id::StreamId;
 use serde::Serialize;
 
 use crate::desk::Role;
+use crate::doctor;
 use crate::onair::Choice;
 use crate::streams::Streams;
 
@@ -38,6 +39,8 @@ pub struct Contribution {
     pub seconds: f64,
     /// Milliseconds since its last unit came.
     pub silent_ms: u64,
+    /// What it sends, and what to set at it.
+    pub doctor: doctor::Report,
 }
 
 /// An operator's hand on a running ingest; clones are the same hand.

@@ -159,7 +159,8 @@ impl Count {
     }
 }
 
-fn unwrap(clock: Clock, last: i64, ticks: u64) -> i64 {
+/// Ticks with their wraps undone, nearest to `last`.
+pub(crate) fn unwrap(clock: Clock, last: i64, ticks: u64) -> i64 {
     let unused = 64 - clock.bits;
     let step = ticks.wrapping_sub(last.cast_unsigned()) << unused;
     last + (step.cast_signed() >> unused)

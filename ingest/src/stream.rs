@@ -92,7 +92,7 @@ impl Stream {
 
     /// What a publisher needs, whether it is let in or not.
     pub(crate) fn contribution(&self, clock: Clock) -> (Arc<Contribution>, Decoders) {
-        let contribution = Contribution::new(self.origin, self.sounds.into(), self.metrics.clone());
+        let contribution = Contribution::new(self.origin, self.sounds.into(), clock, self.metrics.clone());
         let contribution = Arc::new(contribution);
         let decoders = Decoders::new(
             contribution.clone(),
@@ -152,6 +152,7 @@ impl Stream {
             peer: inside.who.peer,
             seconds: now.saturating_duration_since(inside.since).as_secs_f64(),
             silent_ms: millis(inside.who.contribution.silent_for(now)),
+            doctor: inside.who.contribution.examine(now, |exam, now| exam.report(now)),
         });
         report::Stream {
             stream: self.id.as_str().to_owned(),

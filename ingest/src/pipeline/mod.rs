@@ -9,7 +9,7 @@ use gst::prelude::*;
 use crate::error::Error;
 
 /// Every element used, with the Debian 12 package that brings it.
-const ELEMENTS: &[(&str, &str)] = &[
+pub(crate) const ELEMENTS: &[(&str, &str)] = &[
     ("appsrc", "gstreamer1.0-plugins-base"),
     ("appsink", "gstreamer1.0-plugins-base"),
     ("tee", "libgstreamer1.0-0"),

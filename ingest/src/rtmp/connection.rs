@@ -5,13 +5,14 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use ::rtmp::handshake::RANDOM_BYTES;
-use ::rtmp::{Event, Limits, Session};
+use ::rtmp::{Event, Limits, Metadata, Session};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::Server;
 use super::units::Units;
+use crate::doctor::Declared;
 use crate::door::{Asked, Seat};
 use crate::media::Clock;
 
@@ -136,6 +137,9 @@ impl Connection<'_> {
                 }
                 Event::Metadata(metadata) => {
                     tracing::info!(peer = %self.peer, ?metadata, "encoder");
+                    if let Some(seat) = &self.seat {
+                        seat.declare(declared(metadata));
+                    }
                 }
                 Event::Cue { cue, .. } => tracing::info!(peer = %self.peer, ?cue, "cue"),
                 media @ (Event::VideoConfig { .. }
@@ -181,6 +185,19 @@ impl Connection<'_> {
             }
             Err(refusal) => self.session.refuse(Instant::now(), &refusal.to_string()),
         }
+    }
+}
+
+/// Encoders fill in zero for what they do not know; what no encoder can do is nothing known either.
+fn declared(metadata: Metadata) -> Declared {
+    let known = |value: Option<f64>| value.filter(|value| *value > 0.0 && *value < 1e7);
+    Declared {
+        encoder: metadata.encoder,
+        width: metadata.width,
+        height: metadata.height,
+        frames_per_s: known(metadata.framerate),
+        video_kbps: known(metadata.video_kbps),
+        audio_kbps: known(metadata.audio_kbps),
     }
 }
 

@@ -1,9 +1,9 @@
 //! One SRT publisher: bytes from libsrt's thread to a task that takes them apart and hands them on.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use ::srt::{Connection, End, Flow, Sink};
+use ::srt::{Connection, End, Flow, Sink, Stats};
 use ::ts::{Demux, Limits};
 use bytes::Bytes;
 use tokio::sync::mpsc;
@@ -13,12 +13,16 @@ use tokio_util::sync::CancellationToken;
 use super::Server;
 use super::units::Units;
 use crate::desk::Role;
+use crate::doctor::Line;
 use crate::door::{Asked, Seat};
 use crate::media::Clock;
 use crate::metrics::Protocol;
 
 /// Reads that may wait for the task, at most 64 KiB each; then libsrt buffers, and drops what comes too late.
 const READS_QUEUED: usize = 64;
+
+/// How often the line's counters are looked at, at most.
+const COUNT_EVERY: Duration = Duration::from_secs(1);
 
 /// What the task is told.
 enum Told {
@@ -116,6 +120,7 @@ impl Publisher {
         let within = Duration::from_millis(self.server.config.media_idle_ms_max);
         let mut demux = Demux::new(Limits::default());
         let mut units = Units::default();
+        let mut counted = Instant::now();
         loop {
             let told = tokio::select! {
                 () = self.closed.cancelled() => {
@@ -134,6 +139,21 @@ impl Publisher {
                 None => return Lost::Ended(End::Stalled),
             }
             units.give_all(&mut demux, seat, self.connection.peer()).await;
+            if counted.elapsed() >= COUNT_EVERY {
+                counted = Instant::now();
+                seat.count(line(self.connection.stats()));
+            }
         }
+    }
+}
+
+fn line(stats: Stats) -> Line {
+    Line {
+        rtt_ms: stats.rtt_ms,
+        packets_received: stats.packets_received,
+        packets_lost: stats.packets_lost,
+        packets_retransmitted: stats.packets_retransmitted,
+        packets_dropped: stats.packets_dropped,
+        latency_ms: stats.latency_ms,
     }
 }
