@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{self, Loaded};
+use crate::doctor;
 #[cfg(feature = "ingest")]
 use crate::key;
 use crate::up::{self, Roles};
@@ -35,6 +36,8 @@ enum Command {
         #[command(subcommand)]
         command: key::Command,
     },
+    /// Check this machine before the night; with `--live`, what encoders send to a running ringside.
+    Doctor(doctor::Arguments),
     /// Look at the configuration.
     Config {
         #[command(subcommand)]
@@ -82,6 +85,10 @@ impl Cli {
             } => return print(&settings),
             #[cfg(feature = "ingest")]
             Command::Key { command } => return command.run(),
+            Command::Doctor(arguments) => {
+                let loaded = arguments.settings().load()?;
+                return Ok(doctor::run(&loaded.config, &arguments)?);
+            }
             Command::Up(settings) => (settings, Roles::ALL),
             Command::Ingest(settings) => (
                 settings,

@@ -1,4 +1,4 @@
-//! The operators' port: alive, ready, metrics, version. Loopback only.
+//! The operators' port: alive, ready, metrics, version, and what services answer there. Loopback only.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -43,9 +43,10 @@ pub(crate) fn install() -> anyhow::Result<PrometheusHandle> {
     builder.install_recorder().context("metrics")
 }
 
-/// Serves until `shutdown`.
+/// Serves until `shutdown`; `api` are the services' own routes.
 pub(crate) async fn serve(
     listener: tokio::net::TcpListener,
+    api: Router,
     ready: Ready,
     metrics: PrometheusHandle,
     shutdown: CancellationToken,
@@ -62,7 +63,8 @@ pub(crate) async fn serve(
             get(async |State(ops): State<Ops>| ops.metrics.render()),
         )
         .route("/version", get(async || concat!(env!("CARGO_PKG_VERSION"), "\n")))
-        .with_state(state);
+        .with_state(state)
+        .merge(api);
     let stop = shutdown.clone();
     let serve = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned());
     let upkeep = async {

@@ -91,7 +91,7 @@ pub(crate) async fn ingest(
     key: &str,
     secret: &str,
     shutdown: &CancellationToken,
-) -> anyhow::Result<(Service, ingest::Ports)> {
+) -> anyhow::Result<(Service, ingest::Ports, ingest::Control)> {
     let ingest = ingest::Ingest {
         config: config.ingest.clone(),
         ladder: config.ladder.clone(),
@@ -104,7 +104,7 @@ pub(crate) async fn ingest(
         shutdown: shutdown.clone(),
     };
     let running = ingest.start().await?;
-    let ports = running.ports();
+    let (ports, control) = (running.ports(), running.control());
     let service: Service = ("ingest", Box::pin(async move { Ok(running.join().await?) }));
-    Ok((service, ports))
+    Ok((service, ports, control))
 }

@@ -75,6 +75,7 @@ pub(crate) fn run(loaded: Loaded, roles: Roles) -> anyhow::Result<()> {
         let mut up = Up::start(loaded.config, roles, &shutdown).await?;
         let ops = ops::serve(
             up.ops.take().context("ops port")?,
+            std::mem::take(&mut up.api),
             ready.clone(),
             metrics,
             shutdown.clone(),
@@ -100,6 +101,8 @@ struct Up {
     key: String,
     services: JoinSet<(&'static str, anyhow::Result<()>)>,
     ops: Option<tokio::net::TcpListener>,
+    /// What the services answer on the operators' port.
+    api: axum::Router,
     /// All of it, where every role runs here.
     places: Option<Places>,
 }
@@ -128,6 +131,7 @@ impl Up {
             data,
             services: JoinSet::new(),
             ops: None,
+            api: axum::Router::new(),
             places: None,
         };
         let ports = up.open(config, roles, &secret, shutdown).await?;
@@ -186,9 +190,10 @@ impl Up {
             }
             let (stream, key) = (&self.stream, &self.key);
             let started = parts::ingest(&config, &self.data, stream, key, secret, shutdown);
-            let (service, open) = started.await?;
+            let (service, open, control) = started.await?;
             let srt_passphrase = config.ingest.srt.passphrase;
             self.spawn(service);
+            self.api = crate::api::routes(control);
             ports.publishers = Some(Publishers {
                 rtmp: open.rtmp,
                 rtmps: open.rtmps,

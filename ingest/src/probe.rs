@@ -19,6 +19,8 @@ const WARM_UP: Duration = Duration::from_millis(500);
 const DEPTH: u64 = 16;
 /// Pixels by which the picture moves from one frame to the next.
 const PAN: usize = 4;
+/// Pictures after which the grain repeats.
+const GRAINS: usize = 4;
 
 /// Every GStreamer element that ringside uses: its name, the Debian package that brings it, whether it is here.
 pub fn elements() -> Result<Vec<(&'static str, &'static str, bool)>, Error> {
@@ -173,8 +175,8 @@ struct Texture {
     stride: usize,
     /// Bytes of a picture.
     size: usize,
-    /// Rows of twice the width.
-    luma: Vec<u8>,
+    /// Rows of twice the width, once for each grain: what does not move along costs an encoder most.
+    luma: Vec<Vec<u8>>,
 }
 
 impl Texture {
@@ -187,30 +189,38 @@ impl Texture {
             seed ^= seed << 13;
             seed ^= seed >> 7;
             seed ^= seed << 17;
-            seed.to_le_bytes()[0] % 12
+            seed.to_le_bytes()[0] % 8
         };
         let hill = |n: usize, period: usize| {
             let at = n % period;
             u8::try_from(at.min(period - at) * 80 / period).unwrap_or(0)
         };
-        let places = (0..height).flat_map(|row| (0..width * 2).map(move |column| (row, column)));
-        let luma = places.map(|(row, column)| {
-            40 + hill(column + row / 2, 160) + hill(row * 2 + column / 3, 90) + hill(column * 3, 64) + grain()
-        });
+        let mut draw = || {
+            let places = (0..height).flat_map(|row| (0..width * 2).map(move |column| (row, column)));
+            let luma = places.map(|(row, column)| {
+                40 + hill(column + row / 2, 160)
+                    + hill(row * 2 + column / 3, 90)
+                    + hill(column * 3, 64)
+                    + grain()
+            });
+            luma.collect::<Vec<u8>>()
+        };
         let stride = info.stride().first().copied().unwrap_or_default();
         Ok(Self {
             width,
             stride: usize::try_from(stride).unwrap_or(width),
             size: info.size(),
-            luma: luma.collect(),
+            luma: (0..GRAINS).map(|_| draw()).collect(),
         })
     }
 
     /// One I420 picture.
     fn frame(&self, number: u64) -> Vec<u8> {
-        let at = usize::try_from(number).unwrap_or(0) * PAN % self.width;
+        let number = usize::try_from(number).unwrap_or(0);
+        let at = number * PAN % self.width;
+        let luma = self.luma.get(number % GRAINS).map_or(&[][..], Vec::as_slice);
         let mut picture = Vec::with_capacity(self.size);
-        for (row, next) in self.luma.chunks_exact(self.width * 2).zip(1..) {
+        for (row, next) in luma.chunks_exact(self.width * 2).zip(1..) {
             picture.extend_from_slice(row.get(at..at + self.width).unwrap_or_default());
             picture.resize(next * self.stride, 0);
         }

@@ -22,7 +22,7 @@ pub struct Stream {
     pub role: Option<Role>,
     /// What the operator asked for.
     pub choice: Choice,
-    /// Who publishes.
+    /// Who publishes, the primary first.
     pub contributions: Vec<Contribution>,
 }
 

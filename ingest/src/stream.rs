@@ -154,6 +154,8 @@ impl Stream {
             silent_ms: millis(inside.who.contribution.silent_for(now)),
             doctor: inside.who.contribution.examine(now, |exam, now| exam.report(now)),
         });
+        let mut contributions: Vec<_> = contributions.collect();
+        contributions.sort_by_key(|contribution| contribution.role != Role::Primary);
         report::Stream {
             stream: self.id.as_str().to_owned(),
             shown: shown.map_or("nothing", |shown| shown.source.as_str()),
@@ -161,7 +163,7 @@ impl Stream {
                 .filter(|shown| shown.source.is_encoder())
                 .map(|shown| shown.role),
             choice: self.state.choice(),
-            contributions: contributions.collect(),
+            contributions,
         }
     }
 

@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod crowd;
 #[cfg(test)]
+mod doctor;
+#[cfg(test)]
 mod hostile;
 #[cfg(test)]
 mod keys;

@@ -171,6 +171,10 @@ impl Client {
     pub(crate) fn request(&mut self, method: &str, path: &str) -> Answer {
         let request = format!("{method} {path} HTTP/1.1\r\nHost: {}\r\n\r\n", self.host);
         self.stream.get_mut().write_all(request.as_bytes()).unwrap();
+        self.answer(method, path)
+    }
+
+    fn answer(&mut self, method: &str, path: &str) -> Answer {
         let mut head = String::new();
         while !head.ends_with("\r\n\r\n") {
             assert!(
@@ -192,6 +196,16 @@ impl Client {
             self.stream.read_exact(&mut answer.body).unwrap();
         }
         answer
+    }
+
+    /// A POST of JSON.
+    pub(crate) fn post(&mut self, path: &str, json: &str) -> Answer {
+        let (host, length) = (&self.host, json.len());
+        let request = format!(
+            "POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{json}"
+        );
+        self.stream.get_mut().write_all(request.as_bytes()).unwrap();
+        self.answer("POST", path)
     }
 
     pub(crate) fn get(&mut self, path: &str) -> Answer {

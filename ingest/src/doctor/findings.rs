@@ -72,14 +72,19 @@ fn presence(report: &Report, findings: &mut Vec<Finding>) {
 
 fn keyframes(video: &Video, findings: &mut Vec<Finding>) {
     let last = video.keyframe_interval_s.unwrap_or(0.0);
-    let interval = last.max(video.keyframe_since_s.unwrap_or(0.0));
+    let since = video.keyframe_since_s.unwrap_or(0.0);
+    let (interval, is) = if since > last {
+        (since, "is over")
+    } else {
+        (last, "is")
+    };
     let severity = match interval {
         long if long > 4.2 => Severity::Warn,
         long if long > 2.5 => Severity::Hint,
         _ => return irregular(video, findings),
     };
     let text = format!(
-        "Keyframe Interval is {interval:.1} s: set Settings > Output > Streaming > Keyframe Interval to 2 s"
+        "Keyframe Interval {is} {interval:.1} s: set Settings > Output > Streaming > Keyframe Interval to 2 s"
     );
     findings.push(finding(severity, Code::KeyframeInterval, text));
 }

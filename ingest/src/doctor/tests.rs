@@ -251,6 +251,24 @@ fn each_fault_is_named_with_its_cure() {
 }
 
 #[test]
+fn a_key_frame_that_is_late_is_missed_before_it_comes() {
+    let report = Encoder {
+        gop_frames: 100_000,
+        ..Encoder::GOOD
+    }
+    .examined(8);
+    let found = &report.findings[0];
+    assert_eq!(
+        (found.severity, found.code),
+        (Severity::Warn, Code::KeyframeInterval)
+    );
+    assert!(
+        found.text.starts_with("Keyframe Interval is over 8.0 s"),
+        "{found:?}"
+    );
+}
+
+#[test]
 fn a_line_that_falls_silent_is_the_only_thing_to_say() {
     let mut exam = Exam::new(0, Clock::FLV);
     Encoder::GOOD.send(&mut exam, 10);
