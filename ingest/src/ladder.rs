@@ -5,6 +5,7 @@ use hls::id::TrackId;
 use hls::time::{Grid, GridError, Profile};
 
 use crate::config::{Audio, Ladder, Preset, Rung};
+use crate::shed;
 
 /// Track id of the audio rendition where the config names none.
 pub(crate) const AUDIO: &str = "audio";
@@ -25,6 +26,8 @@ pub(crate) struct Plan {
     pub(crate) sounds: Vec<Audio>,
     pub(crate) default_preset: Preset,
     pub(crate) audio_bps: u64,
+    /// None where nothing is ever shed.
+    pub(crate) shed: Option<shed::Rules>,
 }
 
 impl Plan {
@@ -42,6 +45,7 @@ impl Plan {
                 Preset::Superfast
             },
             audio_bps: u64::from(ladder.audio_bitrate_kbps) * 1_000,
+            shed: ladder.shed_rules(),
         })
     }
 

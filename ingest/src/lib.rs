@@ -41,6 +41,9 @@
 //! | `picture` | test picture with its clock, tone, slate | |
 //! | `ladder` | which rungs and renditions the stream has | yes |
 //! | [`probe`] | what this machine can encode, and what it lacks for it | |
+//! | `branch` | which frames of a rung are encoded, and how busy that keeps it | |
+//! | `shed` | which rungs a machine that is too slow goes without | yes |
+//! | `overload` | doing so, at every frame | |
 //! | `program` | program time, and what a restart must not fall behind | |
 //! | `pipeline` | everything GStreamer: cards, decoders, the ladder | |
 //! | `units` | coded frames to feed messages | |
@@ -64,6 +67,7 @@
 //! Passing media through undecoded; ending the event ([`feed::Message::End`] is an operator's act, a shutdown is not
 //! one).
 
+mod branch;
 pub mod config;
 mod contribution;
 mod desk;
@@ -78,6 +82,7 @@ mod life;
 mod media;
 mod metrics;
 mod onair;
+mod overload;
 mod picture;
 mod pipeline;
 mod playout;
@@ -87,6 +92,7 @@ mod push;
 pub mod report;
 mod retime;
 mod rtmp;
+mod shed;
 mod sound;
 mod srt;
 mod start;

@@ -10,10 +10,12 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::branch::Branch;
 use crate::config::Config;
 use crate::error::Error;
 use crate::ladder::Plan;
 use crate::metrics::{Metrics, Rung};
+use crate::overload::Overload;
 use crate::picture::{self, TestPicture};
 use crate::pipeline::{self, ladder::Ladder};
 use crate::program::{Memory, Program, wall};
@@ -94,13 +96,22 @@ impl Life {
         let (failed, failures) = mpsc::channel(4);
         // A full channel already holds the reason.
         let fail = move |error| drop(failed.try_send(error));
+        let mut rungs = Vec::new();
         for index in 0..plan.tracks() {
+            let metrics = Rung::new(&blueprint.id, &plan.id(index));
+            let branch =
+                (index < plan.rungs.len()).then(|| Arc::new(Branch::new(index, program, replay.clone())));
+            if let Some(branch) = &branch {
+                made.ladder.watch(index, branch.clone())?;
+                rungs.push((branch.clone(), metrics.clone()));
+            }
             let mut outlet = Outlet {
                 index,
                 is_video: index < plan.rungs.len(),
                 program,
                 replay: replay.clone(),
-                metrics: Rung::new(&blueprint.id, &plan.id(index)),
+                metrics,
+                branch,
                 expected: None,
             };
             made.ladder.on_coded(index, move |coded| outlet.take(coded))?;
@@ -114,6 +125,7 @@ impl Life {
             test: made.test,
             slate: made.slate,
             sounds: plan.sounds.len(),
+            overload: Overload::new(program, rungs, plan.shed),
             metrics: metrics.clone(),
             stop: stop.clone(),
         };

@@ -265,16 +265,28 @@ pub(crate) struct Rung {
     pub(crate) units: Counter,
     /// Access units the ladder should have given and did not.
     pub(crate) units_missing: Counter,
+    /// Media time encoded over the encoder's busy time, last 5 s; 0 where nothing was encoded.
+    pub(crate) realtime_factor: Gauge,
+    /// 1 while the rung is not encoded because the machine is too slow.
+    pub(crate) shed: Gauge,
+    /// How often it was shed.
+    pub(crate) sheds: Counter,
+    /// The track's id.
+    pub(crate) id: TrackId,
 }
 
 impl Rung {
-    pub(crate) fn new(stream: &StreamId, id: &TrackId) -> Self {
+    pub(crate) fn new(stream: &StreamId, track: &TrackId) -> Self {
         let stream = || stream.as_str().to_owned();
-        let id = || id.as_str().to_owned();
+        let id = || track.as_str().to_owned();
         Self {
             encode: histogram!("ringside_ingest_encode_seconds", "stream" => stream(), "rung" => id()),
             units: counter!("ringside_ingest_units_total", "stream" => stream(), "rung" => id()),
             units_missing: counter!("ringside_ingest_units_missing_total", "stream" => stream(), "rung" => id()),
+            realtime_factor: gauge!("ringside_ingest_rung_realtime_factor", "stream" => stream(), "rung" => id()),
+            shed: gauge!("ringside_ingest_rung_shed", "stream" => stream(), "rung" => id()),
+            sheds: counter!("ringside_ingest_rung_sheds_total", "stream" => stream(), "rung" => id()),
+            id: track.clone(),
         }
     }
 }
@@ -320,6 +332,15 @@ fn describe() {
         "ringside_ingest_units_missing_total",
         "Access units the ladder did not give, by rung"
     );
+    describe_gauge!(
+        "ringside_ingest_rung_realtime_factor",
+        "Media time encoded over the encoder's busy time in the last 5 s, by rung; 0 where nothing was encoded"
+    );
+    describe_gauge!(
+        "ringside_ingest_rung_shed",
+        "1 while a rung is not encoded because the machine is too slow"
+    );
+    describe_counter!("ringside_ingest_rung_sheds_total", "Times a rung was shed");
     describe_gauge!("ringside_ingest_queue_depth", "Items waiting, by queue");
     describe_gauge!(
         "ringside_ingest_replay_bytes",
@@ -426,8 +447,13 @@ mod tests {
         });
         assert_eq!(made.len(), 2);
         let entries = register.0.lock().unwrap();
-        assert_eq!(entries.len(), 6);
-        for name in ["encode_seconds", "units_total", "units_missing_total"] {
+        assert_eq!(entries.len(), 12);
+        for name in [
+            "encode_seconds",
+            "units_total",
+            "units_missing_total",
+            "rung_shed",
+        ] {
             let of = |(entry, _): &&(String, String)| *entry == format!("ringside_ingest_{name}");
             let labels: Vec<&str> = entries.iter().filter(of).map(|(_, l)| l.as_str()).collect();
             assert_eq!(

@@ -14,6 +14,7 @@ use crate::error::Error;
 use crate::ladder::CHANNELS;
 use crate::metrics::{Metrics, Source};
 use crate::onair::{Choice, OnAir, Seen, Shown};
+use crate::overload::Overload;
 use crate::picture::TestPicture;
 use crate::pipeline::ladder::{FRAMES_MAX, Ladder};
 use crate::program::Program;
@@ -170,6 +171,7 @@ pub(crate) struct Switcher {
     pub(crate) slate: gst::Buffer,
     /// Audio renditions.
     pub(crate) sounds: usize,
+    pub(crate) overload: Overload,
     pub(crate) metrics: Metrics,
     pub(crate) stop: CancellationToken,
 }
@@ -209,6 +211,7 @@ impl Switcher {
                 break;
             }
             let (picture, sounds) = self.tick(n);
+            self.overload.tick(n);
             if !self.hand_on(n, picture, &sounds) {
                 break;
             }

@@ -9,6 +9,7 @@ use feed::Unit;
 use hls::id::Cell;
 use hls::time::AUDIO_FRAME_SAMPLES;
 
+use crate::branch::Branch;
 use crate::metrics::Rung;
 use crate::pipeline::ladder::Coded;
 use crate::program::Program;
@@ -21,6 +22,8 @@ pub(crate) struct Outlet {
     pub(crate) program: Program,
     pub(crate) replay: Arc<Replay>,
     pub(crate) metrics: Rung,
+    /// None for sound, which is never shed.
+    pub(crate) branch: Option<Arc<Branch>>,
     /// Time the next unit must have; none before the first.
     pub(crate) expected: Option<u64>,
 }
@@ -31,6 +34,20 @@ impl Outlet {
         let Some(time) = self.time(coded.running_ns) else {
             return;
         };
+        let branch = self.branch.clone();
+        let closed = self.closed_by(time);
+        match branch {
+            Some(branch) => {
+                if !branch.publish(time, &closed.clone(), || self.publish(time, coded, closed)) {
+                    // Frames are missing on purpose, and declared.
+                    self.expected = None;
+                }
+            }
+            None => self.publish(time, coded, closed),
+        }
+    }
+
+    fn publish(&mut self, time: u64, coded: Coded, closed: Range<u64>) {
         if self.expected.is_some_and(|expected| expected != time) {
             self.metrics.units_missing.increment(1);
             tracing::warn!(
@@ -61,7 +78,7 @@ impl Outlet {
             key: coded.key || !self.is_video,
             data,
         };
-        self.replay.push(self.cell(time), unit, self.closed_by(time));
+        self.replay.push(self.cell(time), unit, closed);
     }
 
     fn time(&self, running_ns: u64) -> Option<u64> {

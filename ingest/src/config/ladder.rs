@@ -1,10 +1,13 @@
 //! Section `ladder`: rungs, audio renditions, frame rate.
 
+use std::time::Duration;
+
 use hls::id::TrackId;
 use hls::time::FrameRate;
 use serde::{Deserialize, Serialize};
 
 use super::out_of_range;
+use crate::shed;
 
 /// Audio renditions of a stream.
 const AUDIO_MAX: usize = 8;
@@ -22,6 +25,30 @@ pub struct Ladder {
     /// Audio renditions; the n-th carries the n-th audio track of an encoder. Absent = one, called "audio". At
     /// most 8.
     pub audio: Option<Vec<Audio>>,
+    /// What goes when the encoders are slower than real time: "top" (rungs are no longer encoded, largest first, the
+    /// last one never; their cells are declared as gaps) or "off" (the whole stream lags). Default "top".
+    pub shed: ShedPolicy,
+    /// Milliseconds of media that may wait in a rung. Default 800; 200 to 1500; where more waits and does not shrink
+    /// for 250 ms, a rung is shed. Each rung but the last may hold so many raw frames.
+    pub shed_behind_ms: u64,
+    /// Milliseconds the remaining rungs must have been healthy before a shed one returns, at the start of a GOP.
+    /// Default 10000; doubled each time a rung is shed within 60 s of its return.
+    pub shed_return_ms: u64,
+    /// Milliseconds the doubling ends at. Default 300000.
+    pub shed_return_ms_max: u64,
+    /// Least real-time factor of a healthy rung, percent. Default 120.
+    pub shed_factor_percent: u32,
+}
+
+/// What is done about encoders slower than real time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ShedPolicy {
+    /// The largest rungs go.
+    #[default]
+    Top,
+    /// Nothing; the stream lags.
+    Off,
 }
 
 impl Default for Ladder {
@@ -31,6 +58,11 @@ impl Default for Ladder {
             frame_rate: Rate::default(),
             audio_bitrate_kbps: 128,
             audio: None,
+            shed: ShedPolicy::default(),
+            shed_behind_ms: 800,
+            shed_return_ms: 10_000,
+            shed_return_ms_max: 300_000,
+            shed_factor_percent: 120,
         }
     }
 }
@@ -61,9 +93,29 @@ impl Ladder {
                 wrong.push(format!("ladder.audio[{at}].name: `{}` is used twice", sound.name));
             }
         }
-        let ranges = [("audio_bitrate_kbps", u64::from(self.audio_bitrate_kbps), 32, 320)];
+        let ranges = [
+            ("audio_bitrate_kbps", u64::from(self.audio_bitrate_kbps), 32, 320),
+            ("shed_behind_ms", self.shed_behind_ms, 200, 1_500),
+            ("shed_return_ms", self.shed_return_ms, 1_000, 600_000),
+            ("shed_return_ms_max", self.shed_return_ms_max, 1_000, 3_600_000),
+            (
+                "shed_factor_percent",
+                u64::from(self.shed_factor_percent),
+                100,
+                1_000,
+            ),
+        ];
         wrong.extend(out_of_range("ladder", &ranges));
         wrong
+    }
+
+    pub(crate) fn shed_rules(&self) -> Option<shed::Rules> {
+        (self.shed == ShedPolicy::Top).then(|| shed::Rules {
+            behind: Duration::from_millis(self.shed_behind_ms),
+            healthy: Duration::from_millis(self.shed_return_ms),
+            healthy_max: Duration::from_millis(self.shed_return_ms_max),
+            factor_min: f64::from(self.shed_factor_percent) / 100.0,
+        })
     }
 }
 

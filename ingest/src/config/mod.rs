@@ -15,7 +15,7 @@ use crate::keys;
 use crate::onair::Waits;
 
 pub use hook::{Hook, OnFailure};
-pub use ladder::{Audio, Ladder, Preset, Rate, Rung};
+pub use ladder::{Audio, Ladder, Preset, Rate, Rung, ShedPolicy};
 pub use listeners::{Rtmp, Rtmps, Srt};
 
 /// Section `ingest`.

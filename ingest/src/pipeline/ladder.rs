@@ -1,13 +1,18 @@
 //! The long-lived ladder: raw frames and samples in, access units of every rung out.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use bytes::Bytes;
 use gst::prelude::*;
 use gst_app::{AppSink, AppSinkCallbacks, AppSrc};
 
 use super::{SOUND_CAPS, build_error, element, parse, picture_caps, watch_errors};
+use crate::branch::{Branch, Pass};
 use crate::config::Rung;
 use crate::error::Error;
 use crate::ladder::{Plan, VBV_MS};
+use crate::shed;
 
 const NAME: &str = "ladder";
 /// Raw frames that may wait; two seconds at 30 fps covers a machine's hiccup, more would only hide overload.
@@ -65,6 +70,51 @@ impl Ladder {
         Ok(())
     }
 
+    /// Puts `branch` around the encoder of rung `index`: it says what goes in, and sees what comes out.
+    pub(crate) fn watch(&self, index: usize, branch: Arc<Branch>) -> Result<(), Error> {
+        let encoder: gst::Element = element(NAME, &self.pipeline, &format!("encoder{index}"))?;
+        let pad = |name| {
+            let pad = encoder.static_pad(name);
+            pad.ok_or_else(|| build_error(NAME, &format!("encoder{index} has no pad `{name}`")))
+        };
+        let (sink, src) = (pad("sink")?, pad("src")?);
+        let gate = branch.clone();
+        // What is dropped is taken and called handled: GStreamer 1.22 warns of a buffer that a probe drops.
+        sink.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
+            let running = info.buffer().and_then(|buffer| buffer.pts());
+            match gate.gate(running.unwrap_or_default().nseconds()) {
+                Pass::Yes => gst::PadProbeReturn::Ok,
+                Pass::Key => {
+                    // Refused only while shutting down.
+                    let _refused = pad.send_event(key_event());
+                    gst::PadProbeReturn::Ok
+                }
+                Pass::No => {
+                    info.data = None;
+                    gst::PadProbeReturn::Handled
+                }
+            }
+        });
+        let keys = branch.clone();
+        sink.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
+            // A shed encoder would heap them up, and begin with as many key frames.
+            let is_key = info
+                .event()
+                .is_some_and(|event| gst_video::ForceKeyUnitEvent::is(event));
+            if is_key && !keys.passes_keys() {
+                info.data = None;
+                gst::PadProbeReturn::Handled
+            } else {
+                gst::PadProbeReturn::Ok
+            }
+        });
+        src.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
+            branch.encoded();
+            gst::PadProbeReturn::Ok
+        });
+        Ok(())
+    }
+
     /// Starts the encoders; `failed` hears of every error from then on.
     pub(crate) fn play(&self, failed: impl Fn(Error) + Send + Sync + 'static) -> Result<(), Error> {
         watch_errors(&self.pipeline, move |element, reason| {
@@ -84,11 +134,8 @@ impl Ladder {
 
     /// Makes the next frame a key frame in every rung.
     pub(crate) fn force_key(&self) {
-        let event = gst_video::DownstreamForceKeyUnitEvent::builder()
-            .all_headers(true)
-            .build();
         // Refused only while shutting down, where no frame follows either.
-        let _refused = self.video.send_event(event);
+        let _refused = self.video.send_event(key_event());
     }
 
     /// Hands on a frame; false once the ladder is going down.
@@ -116,6 +163,12 @@ impl Drop for Ladder {
     }
 }
 
+fn key_event() -> gst::Event {
+    gst_video::DownstreamForceKeyUnitEvent::builder()
+        .all_headers(true)
+        .build()
+}
+
 fn launch_line(plan: &Plan) -> String {
     let (width, height) = plan.canvas();
     let rate = format!("framerate={}/{}", plan.grid.rate().num(), plan.grid.rate().den());
@@ -135,11 +188,11 @@ fn launch_line(plan: &Plan) -> String {
         let queue = if index == last && last > 0 {
             String::new()
         } else {
-            format!("{QUEUE} ! ")
+            format!("{} ! ", encoder_queue(plan))
         };
         line += &format!(
             "t{index}. ! {queue}{} ! appsink name=out{index} {SINK} ",
-            encoder(rung, plan)
+            encoder(index, rung, plan)
         );
     }
     for (sound, out) in (0..plan.sounds.len()).zip(plan.rungs.len()..) {
@@ -153,16 +206,26 @@ fn launch_line(plan: &Plan) -> String {
     line
 }
 
+const QUEUE_FRAMES: u64 = 8;
 const QUEUE: &str = "queue max-size-buffers=8 max-size-bytes=0 max-size-time=0";
 const SINK: &str = "sync=false async=false enable-last-sample=false max-buffers=64";
 
-fn encoder(rung: &Rung, plan: &Plan) -> String {
+/// Room for all that may wait before the rung is shed, so that a slow encoder holds up nobody else.
+fn encoder_queue(plan: &Plan) -> String {
+    let waiting = plan
+        .shed
+        .map_or(Duration::ZERO, |rules| rules.behind + shed::PATIENCE);
+    let frames = plan.grid.frame_at(waiting) + QUEUE_FRAMES;
+    format!("queue max-size-buffers={frames} max-size-bytes=0 max-size-time=0")
+}
+
+fn encoder(index: usize, rung: &Rung, plan: &Plan) -> String {
     let large = rung.height >= 720;
     // One thread gives the least delay; from 720p on one core may not be enough.
     let threads = if large { 2 } else { 1 };
     let profile = if large { "high" } else { "main" };
     format!(
-        "x264enc tune=zerolatency speed-preset={} bitrate={} threads={threads} sliced-threads=false \
+        "x264enc name=encoder{index} tune=zerolatency speed-preset={} bitrate={} threads={threads} sliced-threads=false \
          key-int-max={KEY_INTERVAL} byte-stream=false vbv-buf-capacity={VBV_MS} \
          option-string=\"scenecut=0:open-gop=0:force-cfr=0\" ! video/x-h264,profile={profile} \
          ! h264parse ! video/x-h264,stream-format=avc,alignment=au",
@@ -206,7 +269,7 @@ mod tests {
         let (told, heard) = std::sync::mpsc::sync_channel(1);
         ladder.play(move |error| drop(told.try_send(error))).unwrap();
         gst::element_error!(ladder.video, gst::CoreError::Failed, ("broken on purpose"));
-        let error = heard.recv_timeout(std::time::Duration::from_secs(5)).unwrap();
+        let error = heard.recv_timeout(Duration::from_secs(5)).unwrap();
         assert_eq!(error.to_string(), "ladder failed in video: broken on purpose");
         ladder.stop();
         assert!(

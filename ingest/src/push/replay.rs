@@ -82,6 +82,17 @@ impl Replay {
         self.written.send_replace(written);
     }
 
+    /// Appends gaps of one track.
+    pub(crate) fn gap(&self, track: u16, cells: Range<u64>) {
+        let mut ring = self.ring();
+        for cell in cells.map(Cell) {
+            ring.push(cell, Message::Gap { track, cell });
+        }
+        let written = ring.end();
+        drop(ring);
+        self.written.send_replace(written);
+    }
+
     /// Tells the shape once it is known.
     pub(crate) fn shape(&self) -> watch::Receiver<Option<Arc<Shape>>> {
         self.shape.subscribe()
@@ -242,7 +253,7 @@ impl Ring {
             if entry.cell < cursor.from {
                 continue;
             }
-            if let Message::Watermark { track, cell } = &entry.message
+            if let Message::Watermark { track, cell } | Message::Gap { track, cell } = &entry.message
                 && let Some(open) = cursor.open.get_mut(usize::from(*track))
             {
                 *open = cell.next();

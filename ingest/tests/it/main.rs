@@ -14,6 +14,8 @@ mod ladder;
 #[cfg(test)]
 mod misbehaviour;
 #[cfg(test)]
+mod overload;
+#[cfg(test)]
 mod packager;
 #[cfg(test)]
 mod picture;
