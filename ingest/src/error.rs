@@ -29,6 +29,14 @@ pub enum Error {
         /// GStreamer's own words.
         reason: String,
     },
+    /// No encoder of the wanted kind is there and works.
+    #[error("no encoder for rung `{rung}`: {}", .reasons.join("; "))]
+    Encoder {
+        /// Name of the rung.
+        rung: String,
+        /// What is wrong with each candidate.
+        reasons: Vec<String>,
+    },
     /// An element of the running ladder failed.
     #[error("ladder failed in {element}: {reason}")]
     Ladder {

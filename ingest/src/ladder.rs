@@ -4,7 +4,7 @@ use feed::message::{Codec, Track};
 use hls::id::TrackId;
 use hls::time::{Grid, GridError, Profile};
 
-use crate::config::{Audio, Ladder, Preset, Rung};
+use crate::config::{Audio, Encoder, Ladder, Preset, Rung};
 use crate::shed;
 
 /// Track id of the audio rendition where the config names none.
@@ -26,6 +26,8 @@ pub(crate) struct Plan {
     pub(crate) sounds: Vec<Audio>,
     pub(crate) default_preset: Preset,
     pub(crate) audio_bps: u64,
+    /// Of rungs that do not name their own.
+    pub(crate) encoder: Encoder,
     /// None where nothing is ever shed.
     pub(crate) shed: Option<shed::Rules>,
 }
@@ -45,6 +47,7 @@ impl Plan {
                 Preset::Superfast
             },
             audio_bps: u64::from(ladder.audio_bitrate_kbps) * 1_000,
+            encoder: ladder.encoder,
             shed: ladder.shed_rules(),
         })
     }
@@ -140,6 +143,7 @@ fn default_rungs(cores: usize) -> Vec<Rung> {
         height,
         bitrate_kbps,
         preset: None,
+        encoder: None,
     };
     if cores <= 2 {
         vec![rung("360p", 640, 360, 800), rung("240p", 426, 240, 350)]

@@ -44,6 +44,8 @@
 //! | `branch` | which frames of a rung are encoded, and how busy that keeps it | |
 //! | `shed` | which rungs a machine that is too slow goes without | yes |
 //! | `overload` | doing so, at every frame | |
+//! | `watch` | black, frozen, silent or loud output | yes |
+//! | `watcher` | looking at it beside the tick | |
 //! | `program` | program time, and what a restart must not fall behind | |
 //! | `pipeline` | everything GStreamer: cards, decoders, the ladder | |
 //! | `units` | coded frames to feed messages | |
@@ -100,6 +102,8 @@ mod stream;
 mod streams;
 mod switcher;
 mod units;
+mod watch;
+mod watcher;
 
 pub use desk::{Policy, Role};
 pub use error::Error;

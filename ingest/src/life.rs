@@ -1,5 +1,6 @@
 //! One life of a stream's ladder: from the first frame it is given to its end, by shutdown or by failure.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -14,15 +15,17 @@ use crate::branch::Branch;
 use crate::config::Config;
 use crate::error::Error;
 use crate::ladder::Plan;
-use crate::metrics::{Metrics, Rung};
+use crate::metrics::{self, Metrics, Rung};
 use crate::overload::Overload;
 use crate::picture::{self, TestPicture};
+use crate::pipeline::encoder::{self, Kind};
 use crate::pipeline::{self, ladder::Ladder};
 use crate::program::{Memory, Program, wall};
 use crate::push::Push;
 use crate::push::replay::{Bounds, Replay};
 use crate::switcher::{Mixer, Switcher};
 use crate::units::Outlet;
+use crate::watcher::Watcher;
 
 /// How often the end of what was published is written down.
 const REMEMBER_EVERY: Duration = Duration::from_secs(2);
@@ -37,10 +40,14 @@ pub(crate) struct Blueprint {
     /// File of the stream's program time.
     pub(crate) memory: PathBuf,
     pub(crate) metrics: Metrics,
+    /// Encoders that failed this stream.
+    pub(crate) excluded: BTreeSet<Kind>,
 }
 
 /// What takes a moment to make and needs no clock.
 pub(crate) struct Made {
+    /// One for each rung.
+    encoders: Vec<Kind>,
     ladder: Ladder,
     test: Arc<TestPicture>,
     slate: gst::Buffer,
@@ -51,8 +58,10 @@ impl Made {
     pub(crate) fn new(blueprint: &Blueprint) -> Result<Self, Error> {
         let canvas = blueprint.plan.canvas();
         pipeline::init()?;
+        let encoders = encoder::choose(&blueprint.plan, &blueprint.excluded)?;
         Ok(Self {
-            ladder: Ladder::new(&blueprint.plan)?,
+            ladder: Ladder::new(&blueprint.plan, &encoders)?,
+            encoders,
             test: Arc::new(TestPicture::new(canvas)?),
             slate: gst::Buffer::from_slice(picture::slate(canvas, &blueprint.config.slate)?),
         })
@@ -67,6 +76,7 @@ pub(crate) struct Life {
     tasks: TaskTracker,
     switcher: JoinHandle<Mixer>,
     ladder: Arc<Ladder>,
+    encoders: Vec<Kind>,
 }
 
 impl Life {
@@ -96,6 +106,7 @@ impl Life {
         let (failed, failures) = mpsc::channel(4);
         // A full channel already holds the reason.
         let fail = move |error| drop(failed.try_send(error));
+        blueprint.tell_encoders(&made.encoders);
         let mut rungs = Vec::new();
         for index in 0..plan.tracks() {
             let metrics = Rung::new(&blueprint.id, &plan.id(index));
@@ -116,6 +127,10 @@ impl Life {
             };
             made.ladder.on_coded(index, move |coded| outlet.take(coded))?;
         }
+        let canvas = picture::info(plan.canvas())?;
+        let watcher = Watcher::spawn(canvas, mixer.state.clone(), metrics.clone())?;
+        let state = mixer.state.clone();
+        made.ladder.on_thumbnail(move |jpeg| state.keep_thumbnail(jpeg))?;
         made.ladder.play(fail.clone())?;
         let ladder = Arc::new(made.ladder);
         let switcher = Switcher {
@@ -125,6 +140,7 @@ impl Life {
             test: made.test,
             slate: made.slate,
             sounds: plan.sounds.len(),
+            watcher,
             overload: Overload::new(program, rungs, plan.shed),
             metrics: metrics.clone(),
             stop: stop.clone(),
@@ -143,7 +159,21 @@ impl Life {
             tasks,
             switcher,
             ladder,
+            encoders: made.encoders,
         })
+    }
+
+    /// The encoder that failed, where it was one.
+    pub(crate) fn culprit(encoders: &[Kind], failure: &Error) -> Option<Kind> {
+        let Error::Ladder { element, .. } = failure else {
+            return None;
+        };
+        encoders.get(pipeline::ladder::rung_of(element)?).copied()
+    }
+
+    /// What makes each rung.
+    pub(crate) fn encoders(&self) -> &[Kind] {
+        &self.encoders
     }
 
     /// Resolves when it was stopped, or with what made it fail; nothing of it runs afterwards. The mixer is there
@@ -167,6 +197,15 @@ impl Life {
 }
 
 impl Blueprint {
+    fn tell_encoders(&self, encoders: &[Kind]) {
+        let all = Kind::ALL.map(Kind::factory);
+        for (index, kind) in encoders.iter().enumerate() {
+            let rung = self.plan.id(index);
+            tracing::info!(stream = %self.id, %rung, encoder = kind.factory(), "encoder passed its trial");
+            metrics::encoder(&self.id, &rung, kind.factory(), &all);
+        }
+    }
+
     fn push(&self, program: &Program, discontinuity: u64, replay: Arc<Replay>) -> Push {
         Push {
             stream: self.id.clone(),
@@ -215,6 +254,30 @@ async fn remember(
         }
         if last {
             return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_encoder_that_fails_is_known_by_its_element() {
+        let failure = |element: &str| Error::Ladder {
+            element: element.to_owned(),
+            reason: "broken".to_owned(),
+        };
+        let encoders = [Kind::Nvenc, Kind::X264];
+        let cases = [
+            (failure("encoder0"), Some(Kind::Nvenc)),
+            (failure("encoder1"), Some(Kind::X264)),
+            (failure("encoder2"), None),
+            (failure("video"), None),
+            (Error::Behind { behind_ms: 1 }, None),
+        ];
+        for (error, culprit) in cases {
+            assert_eq!(Life::culprit(&encoders, &error), culprit, "{error}");
         }
     }
 }

@@ -14,6 +14,7 @@ use metrics::{
 
 use crate::desk::Role;
 use crate::onair::Shown;
+use crate::report::Output;
 
 /// What the switcher shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,6 +87,13 @@ pub(crate) struct Metrics {
     pub(crate) ladders_lost: Counter,
     /// Encoders closed because a newer one came with the same key.
     pub(crate) takeovers: Counter,
+    /// Ticks that were not watched because the watch was behind.
+    pub(crate) unwatched: Counter,
+    /// Momentary, short-term, integrated.
+    loudness: [Gauge; 3],
+    black: Gauge,
+    freeze: Gauge,
+    silence: Gauge,
     on_air: [Gauge; 5],
     role: [Gauge; 2],
 }
@@ -111,11 +119,33 @@ impl Metrics {
             publishes: counter!("ringside_ingest_publishes_total", "stream" => id()),
             takeovers: counter!("ringside_ingest_takeovers_total", "stream" => id()),
             ladders_lost: counter!("ringside_ingest_ladders_lost_total", "stream" => id()),
+            unwatched: counter!("ringside_ingest_unwatched_ticks_total", "stream" => id()),
+            loudness: ["momentary", "short_term", "integrated"]
+                .map(|kind| gauge!("ringside_ingest_loudness_lufs", "stream" => id(), "kind" => kind)),
+            black: gauge!("ringside_ingest_black_seconds", "stream" => id()),
+            freeze: gauge!("ringside_ingest_freeze_seconds", "stream" => id()),
+            silence: gauge!("ringside_ingest_silence_seconds", "stream" => id()),
             on_air: SOURCES
                 .map(|(_, name)| gauge!("ringside_ingest_on_air", "stream" => id(), "source" => name)),
             role: Role::ALL
                 .map(|role| gauge!("ringside_ingest_on_air_role", "stream" => id(), "role" => role.as_str())),
         }
+    }
+
+    /// Shows what goes out.
+    pub(crate) fn watch(&self, output: &Output) {
+        let lufs = [
+            output.momentary_lufs,
+            output.short_term_lufs,
+            output.integrated_lufs,
+        ];
+        for (gauge, lufs) in self.loudness.iter().zip(lufs) {
+            // -70 LUFS is R 128's own gate: what is below it has no loudness.
+            gauge.set(lufs.unwrap_or(-70.0));
+        }
+        self.black.set(output.black_seconds);
+        self.freeze.set(output.freeze_seconds);
+        self.silence.set(output.silence_seconds);
     }
 
     /// Marks the one source that is shown, and whose it is.
@@ -291,7 +321,40 @@ impl Rung {
     }
 }
 
+/// Marks the one of `all` encoders that makes a rung.
+pub(crate) fn encoder(stream: &StreamId, rung: &TrackId, chosen: &str, all: &[&'static str]) {
+    for name in all {
+        let (stream, rung) = (stream.as_str().to_owned(), rung.as_str().to_owned());
+        let gauge = gauge!("ringside_ingest_encoder", "stream" => stream, "rung" => rung, "encoder" => *name);
+        gauge.set(if *name == chosen { 1.0 } else { 0.0 });
+    }
+}
+
 fn describe() {
+    describe_counter!(
+        "ringside_ingest_unwatched_ticks_total",
+        "Ticks whose output was not looked at because the watch was behind"
+    );
+    describe_gauge!(
+        "ringside_ingest_loudness_lufs",
+        "EBU R 128 loudness of the output, by kind; -70 where there is none"
+    );
+    describe_gauge!(
+        "ringside_ingest_black_seconds",
+        "How long the output has been black"
+    );
+    describe_gauge!(
+        "ringside_ingest_freeze_seconds",
+        "How long the output has not moved"
+    );
+    describe_gauge!(
+        "ringside_ingest_silence_seconds",
+        "How long the output has been below -60 dBFS"
+    );
+    describe_gauge!(
+        "ringside_ingest_encoder",
+        "1 for the encoder that makes a rung, by rung and element"
+    );
     describe_histogram!(
         "ringside_ingest_tick_late_seconds",
         "Start of a tick after its due time"

@@ -107,7 +107,7 @@ pub(crate) fn slate(canvas: (u32, u32), text: &str) -> Result<Vec<u8>, Error> {
     card::write(card, canvas, text)
 }
 
-fn info((width, height): (u32, u32)) -> Result<VideoInfo, Error> {
+pub(crate) fn info((width, height): (u32, u32)) -> Result<VideoInfo, Error> {
     VideoInfo::builder(VideoFormat::I420, width, height)
         .build()
         .map_err(|e| build_error("picture", &e))

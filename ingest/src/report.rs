@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use hls::id::StreamId;
 use serde::Serialize;
 
@@ -22,8 +23,27 @@ pub struct Stream {
     pub role: Option<Role>,
     /// What the operator asked for.
     pub choice: Choice,
+    /// What is seen and heard.
+    pub output: Output,
     /// Who publishes, the primary first.
     pub contributions: Vec<Contribution>,
+}
+
+/// The output as viewers get it; levels by EBU R 128, none below its gate.
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+pub struct Output {
+    /// Loudness of the last 400 ms, LUFS.
+    pub momentary_lufs: Option<f64>,
+    /// Loudness of the last 3 s, LUFS.
+    pub short_term_lufs: Option<f64>,
+    /// Loudness since the ladder began, LUFS.
+    pub integrated_lufs: Option<f64>,
+    /// For how long the picture has been black.
+    pub black_seconds: f64,
+    /// For how long the picture has not moved.
+    pub freeze_seconds: f64,
+    /// For how long the sound has been below -60 dBFS.
+    pub silence_seconds: f64,
 }
 
 /// One publisher.
@@ -56,6 +76,12 @@ impl Control {
         let mut reports: Vec<Stream> = running.values().map(|stream| stream.report()).collect();
         reports.sort_by(|a, b| a.stream.cmp(&b.stream));
         reports
+    }
+
+    /// The stream's latest picture as JPEG, at most 256 KiB, a new one every 2 s; none before the first.
+    pub async fn thumbnail(&self, stream: &StreamId) -> Option<Bytes> {
+        let running = self.streams.running.lock().await;
+        running.get(stream)?.state.thumbnail()
     }
 
     /// Puts on air what an operator wants, from the next frame on; false where there is no such stream.

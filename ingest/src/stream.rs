@@ -163,6 +163,7 @@ impl Stream {
                 .filter(|shown| shown.source.is_encoder())
                 .map(|shown| shown.role),
             choice: self.state.choice(),
+            output: self.state.output(),
             contributions,
         }
     }

@@ -1,6 +1,6 @@
 //! The streams of this ingest: the first from the start, others with their first publisher; each kept alive.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -86,6 +86,7 @@ impl Streams {
             feed_secret: self.feed_secret.clone(),
             memory: Memory::path(&self.data_dir, id),
             metrics: stream.metrics.clone(),
+            excluded: BTreeSet::new(),
         };
         let on_air = OnAir::new(self.config.waits());
         let mixer = Mixer::new(newcomers, on_air, stream.state.clone(), stream.origin);
@@ -108,10 +109,11 @@ struct Lives {
 }
 
 impl Lives {
-    async fn keep(self, mut life: Life) {
+    async fn keep(mut self, mut life: Life) {
         let mut failures = 0;
         loop {
             let since = Instant::now();
+            let encoders = life.encoders().to_vec();
             let (failure, mixer) = life.end().await;
             if self.stop.is_cancelled() {
                 return;
@@ -124,6 +126,10 @@ impl Lives {
             self.blueprint.metrics.ladders_lost.increment(1);
             let error = failure.unwrap_or_else(|| Error::System("the ladder ended by itself".to_owned()));
             tracing::error!(stream = %self.blueprint.id, %error, failures, "ladder lost; the next one starts");
+            if let Some(kind) = Life::culprit(&encoders, &error) {
+                tracing::warn!(stream = %self.blueprint.id, encoder = kind.factory(), "passed over from now on");
+                self.blueprint.excluded.insert(kind);
+            }
             if failures >= FAILURES_MAX {
                 return self.give_up(error).await;
             }

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
+use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 
 use crate::contribution::Contribution;
@@ -18,7 +19,9 @@ use crate::overload::Overload;
 use crate::picture::TestPicture;
 use crate::pipeline::ladder::{FRAMES_MAX, Ladder};
 use crate::program::Program;
+use crate::report::Output;
 use crate::sound::{self, CROSSFADE, crossfade};
+use crate::watcher::Watcher;
 
 /// A ladder that makes no room for so long has stopped.
 const STUCK_MAX: Duration = Duration::from_secs(10);
@@ -42,7 +45,14 @@ pub(crate) struct Mixer {
 
 /// What operators ask for, and what they are told; no tick waits for it.
 #[derive(Debug, Default)]
-pub(crate) struct State(Mutex<(Choice, Option<Shown>)>);
+pub(crate) struct State {
+    shown: Mutex<(Choice, Option<Shown>)>,
+    output: Mutex<Output>,
+    thumbnail: Mutex<Option<Bytes>>,
+}
+
+/// A larger thumbnail is not kept.
+const THUMBNAIL_BYTES_MAX: usize = 256 << 10;
 
 impl State {
     pub(crate) fn choose(&self, choice: Choice) {
@@ -58,8 +68,42 @@ impl State {
         self.lock().1
     }
 
+    /// As of some frames ago.
+    pub(crate) fn output(&self) -> Output {
+        *self
+            .output
+            .lock()
+            .expect("nothing panics while it holds some numbers")
+    }
+
+    /// The latest picture as JPEG.
+    pub(crate) fn thumbnail(&self) -> Option<Bytes> {
+        self.thumbnails().clone()
+    }
+
+    pub(crate) fn keep_thumbnail(&self, jpeg: Bytes) {
+        if jpeg.len() <= THUMBNAIL_BYTES_MAX {
+            *self.thumbnails() = Some(jpeg);
+        } else {
+            tracing::warn!(bytes = jpeg.len(), "thumbnail too large, the one before is kept");
+        }
+    }
+
+    fn thumbnails(&self) -> MutexGuard<'_, Option<Bytes>> {
+        self.thumbnail
+            .lock()
+            .expect("nothing panics while it holds a thumbnail")
+    }
+
+    pub(crate) fn report(&self, output: Output) {
+        *self
+            .output
+            .lock()
+            .expect("nothing panics while it holds some numbers") = output;
+    }
+
     fn lock(&self) -> MutexGuard<'_, (Choice, Option<Shown>)> {
-        self.0
+        self.shown
             .lock()
             .expect("nothing panics while it holds two small values")
     }
@@ -172,6 +216,7 @@ pub(crate) struct Switcher {
     /// Audio renditions.
     pub(crate) sounds: usize,
     pub(crate) overload: Overload,
+    pub(crate) watcher: Watcher,
     pub(crate) metrics: Metrics,
     pub(crate) stop: CancellationToken,
 }
@@ -212,11 +257,18 @@ impl Switcher {
             }
             let (picture, sounds) = self.tick(n);
             self.overload.tick(n);
+            self.watch(n, &picture, &sounds);
             if !self.hand_on(n, picture, &sounds) {
                 break;
             }
         }
         Ok(())
+    }
+
+    fn watch(&self, n: u64, picture: &gst::Buffer, sounds: &[Vec<f32>]) {
+        let sound = sounds.first().map_or(&[][..], Vec::as_slice);
+        self.watcher
+            .show(n, self.program.grid.frame_time(n), picture, sound);
     }
 
     /// False once stopped. Nothing is skipped for a slow ladder; it lags, and too far behind it is given up.

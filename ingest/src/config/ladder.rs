@@ -25,6 +25,10 @@ pub struct Ladder {
     /// Audio renditions; the n-th carries the n-th audio track of an encoder. Absent = one, called "audio". At
     /// most 8.
     pub audio: Option<Vec<Audio>>,
+    /// What encodes: "auto" (nvenc, va, qsv, v4l2, then software), "software" (x264, then openh264), or one of
+    /// "nvenc", "va", "qsv", "v4l2", "x264", "openh264". The first that passes a trial at start is used; a kind that
+    /// is named and does not work is an error. Default "auto".
+    pub encoder: Encoder,
     /// What goes when the encoders are slower than real time: "top" (rungs are no longer encoded, largest first, the
     /// last one never; their cells are declared as gaps) or "off" (the whole stream lags). Default "top".
     pub shed: ShedPolicy,
@@ -38,6 +42,29 @@ pub struct Ladder {
     pub shed_return_ms_max: u64,
     /// Least real-time factor of a healthy rung, percent. Default 120.
     pub shed_factor_percent: u32,
+}
+
+/// What encodes a rung.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Encoder {
+    /// Whatever works, hardware first.
+    #[default]
+    Auto,
+    /// x264, else openh264.
+    Software,
+    /// NVIDIA.
+    Nvenc,
+    /// VA-API.
+    Va,
+    /// Intel Quick Sync.
+    Qsv,
+    /// Video4Linux memory to memory.
+    V4l2,
+    /// x264 alone.
+    X264,
+    /// openh264 alone.
+    Openh264,
 }
 
 /// What is done about encoders slower than real time.
@@ -58,6 +85,7 @@ impl Default for Ladder {
             frame_rate: Rate::default(),
             audio_bitrate_kbps: 128,
             audio: None,
+            encoder: Encoder::default(),
             shed: ShedPolicy::default(),
             shed_behind_ms: 800,
             shed_return_ms: 10_000,
@@ -134,6 +162,9 @@ pub struct Rung {
     /// x264 preset; absent = superfast, or veryfast on more than four cores.
     #[serde(default)]
     pub preset: Option<Preset>,
+    /// Absent = as `ladder.encoder`.
+    #[serde(default)]
+    pub encoder: Option<Encoder>,
 }
 
 impl Rung {

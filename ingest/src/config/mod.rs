@@ -15,7 +15,7 @@ use crate::keys;
 use crate::onair::Waits;
 
 pub use hook::{Hook, OnFailure};
-pub use ladder::{Audio, Ladder, Preset, Rate, Rung, ShedPolicy};
+pub use ladder::{Audio, Encoder, Ladder, Preset, Rate, Rung, ShedPolicy};
 pub use listeners::{Rtmp, Rtmps, Srt};
 
 /// Section `ingest`.
@@ -217,6 +217,7 @@ mod tests {
             height: 360,
             bitrate_kbps: 1,
             preset: None,
+            encoder: None,
         };
         let ladder = Ladder {
             rungs: Some(vec![rung.clone(), rung]),

@@ -7,18 +7,18 @@ use bytes::Bytes;
 use gst::prelude::*;
 use gst_app::{AppSink, AppSinkCallbacks, AppSrc};
 
+use super::encoder::Kind;
 use super::{SOUND_CAPS, build_error, element, parse, picture_caps, watch_errors};
 use crate::branch::{Branch, Pass};
-use crate::config::Rung;
 use crate::error::Error;
-use crate::ladder::{Plan, VBV_MS};
+use crate::ladder::Plan;
 use crate::shed;
 
 const NAME: &str = "ladder";
 /// Raw frames that may wait; two seconds at 30 fps covers a machine's hiccup, more would only hide overload.
 pub(crate) const FRAMES_MAX: u64 = 60;
-/// x264's own word for "never by itself" (X264_KEYINT_MAX_INFINITE): key frames come from the grid alone.
-const KEY_INTERVAL: u32 = 1 << 30;
+/// What every encoder's output is brought to.
+pub(crate) const CODED_CAPS: &str = "video/x-h264,stream-format=avc,alignment=au";
 
 /// One coded frame as an encoder gave it.
 #[derive(Debug)]
@@ -41,9 +41,9 @@ pub(crate) struct Ladder {
 }
 
 impl Ladder {
-    /// Builds everything and starts nothing.
-    pub(crate) fn new(plan: &Plan) -> Result<Self, Error> {
-        let pipeline = parse(NAME, &launch_line(plan))?;
+    /// Builds everything and starts nothing; `encoders` has a kind for each rung.
+    pub(crate) fn new(plan: &Plan, encoders: &[Kind]) -> Result<Self, Error> {
+        let pipeline = parse(NAME, &launch_line(plan, encoders))?;
         let sounds = 0..plan.sounds.len();
         let sounds = sounds.map(|track| element(NAME, &pipeline, &format!("audio{track}")));
         Ok(Self {
@@ -70,9 +70,22 @@ impl Ladder {
         Ok(())
     }
 
+    /// Sends a JPEG of the smallest rung's picture to `take` every 2 s.
+    pub(crate) fn on_thumbnail(&self, take: impl Fn(Bytes) + Send + 'static) -> Result<(), Error> {
+        let sink: AppSink = element(NAME, &self.pipeline, "thumbnail")?;
+        let callbacks = AppSinkCallbacks::builder().new_sample(move |sink| {
+            let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
+            let jpeg = sample.buffer().and_then(|buffer| buffer.map_readable().ok());
+            jpeg.iter().for_each(|jpeg| take(Bytes::copy_from_slice(jpeg)));
+            Ok(gst::FlowSuccess::Ok)
+        });
+        sink.set_callbacks(callbacks.build());
+        Ok(())
+    }
+
     /// Puts `branch` around the encoder of rung `index`: it says what goes in, and sees what comes out.
     pub(crate) fn watch(&self, index: usize, branch: Arc<Branch>) -> Result<(), Error> {
-        let encoder: gst::Element = element(NAME, &self.pipeline, &format!("encoder{index}"))?;
+        let encoder: gst::Element = element(NAME, &self.pipeline, &encoder_name(index))?;
         let pad = |name| {
             let pad = encoder.static_pad(name);
             pad.ok_or_else(|| build_error(NAME, &format!("encoder{index} has no pad `{name}`")))
@@ -163,13 +176,37 @@ impl Drop for Ladder {
     }
 }
 
-fn key_event() -> gst::Event {
+pub(crate) fn key_event() -> gst::Event {
     gst_video::DownstreamForceKeyUnitEvent::builder()
         .all_headers(true)
         .build()
 }
 
-fn launch_line(plan: &Plan) -> String {
+/// Never in anybody's way: one picture may wait, and an older one gives way to a newer.
+fn thumbnail(plan: &Plan, last: usize) -> String {
+    let (width, height) = plan
+        .rungs
+        .last()
+        .map_or((640, 360), |rung| (rung.width, rung.height));
+    let shown = width.min(THUMBNAIL_WIDTH);
+    let height = (height * shown / width.max(1)).next_multiple_of(2);
+    format!(
+        "t{last}. ! queue leaky=downstream max-size-buffers=1 max-size-bytes=0 max-size-time=0 \
+         ! videorate drop-only=true ! video/x-raw,framerate=1/2 ! videoscale \
+         ! video/x-raw,width={shown},height={height} ! jpegenc quality=80 ! appsink name=thumbnail {SINK} "
+    )
+}
+
+fn encoder_name(index: usize) -> String {
+    format!("encoder{index}")
+}
+
+/// The rung whose encoder is called `element`.
+pub(crate) fn rung_of(element: &str) -> Option<usize> {
+    element.strip_prefix("encoder")?.parse().ok()
+}
+
+fn launch_line(plan: &Plan, encoders: &[Kind]) -> String {
     let (width, height) = plan.canvas();
     let rate = format!("framerate={}/{}", plan.grid.rate().num(), plan.grid.rate().den());
     let last = plan.rungs.len().saturating_sub(1);
@@ -178,7 +215,7 @@ fn launch_line(plan: &Plan) -> String {
          caps=\"{},{rate}\" ! tee name=t0 ",
         picture_caps(width, height)
     );
-    for (index, rung) in plan.rungs.iter().enumerate() {
+    for (index, (rung, kind)) in plan.rungs.iter().zip(encoders).enumerate() {
         // Each rung is scaled from the next larger one: half the cost of scaling all from the canvas.
         if let Some(larger) = index.checked_sub(1) {
             let caps = format!("{},{rate}", picture_caps(rung.width, rung.height));
@@ -192,9 +229,10 @@ fn launch_line(plan: &Plan) -> String {
         };
         line += &format!(
             "t{index}. ! {queue}{} ! appsink name=out{index} {SINK} ",
-            encoder(index, rung, plan)
+            kind.line(&encoder_name(index), rung, plan)
         );
     }
+    line += &thumbnail(plan, last);
     for (sound, out) in (0..plan.sounds.len()).zip(plan.rungs.len()..) {
         line += &format!(
             "appsrc name=audio{sound} is-live=true format=time block=false max-bytes=0 max-buffers={FRAMES_MAX} \
@@ -206,6 +244,8 @@ fn launch_line(plan: &Plan) -> String {
     line
 }
 
+/// Pixels across a thumbnail, at most.
+const THUMBNAIL_WIDTH: u32 = 640;
 const QUEUE_FRAMES: u64 = 8;
 const QUEUE: &str = "queue max-size-buffers=8 max-size-bytes=0 max-size-time=0";
 const SINK: &str = "sync=false async=false enable-last-sample=false max-buffers=64";
@@ -219,22 +259,7 @@ fn encoder_queue(plan: &Plan) -> String {
     format!("queue max-size-buffers={frames} max-size-bytes=0 max-size-time=0")
 }
 
-fn encoder(index: usize, rung: &Rung, plan: &Plan) -> String {
-    let large = rung.height >= 720;
-    // One thread gives the least delay; from 720p on one core may not be enough.
-    let threads = if large { 2 } else { 1 };
-    let profile = if large { "high" } else { "main" };
-    format!(
-        "x264enc name=encoder{index} tune=zerolatency speed-preset={} bitrate={} threads={threads} sliced-threads=false \
-         key-int-max={KEY_INTERVAL} byte-stream=false vbv-buf-capacity={VBV_MS} \
-         option-string=\"scenecut=0:open-gop=0:force-cfr=0\" ! video/x-h264,profile={profile} \
-         ! h264parse ! video/x-h264,stream-format=avc,alignment=au",
-        rung.preset.unwrap_or(plan.default_preset).as_str(),
-        rung.bitrate_kbps,
-    )
-}
-
-fn coded(sample: &gst::Sample) -> Option<Coded> {
+pub(crate) fn coded(sample: &gst::Sample) -> Option<Coded> {
     let buffer = sample.buffer()?;
     // x264enc starts its time stamps at 1000 h; only running time means anything.
     let segment = sample.segment()?.downcast_ref::<gst::ClockTime>()?;
@@ -265,7 +290,7 @@ mod tests {
     fn an_error_on_the_bus_is_heard_with_its_element() {
         crate::pipeline::init().unwrap();
         let plan = Plan::new(&crate::config::Ladder::default(), Profile::Low, 2).unwrap();
-        let ladder = Ladder::new(&plan).unwrap();
+        let ladder = Ladder::new(&plan, &[Kind::X264; 2]).unwrap();
         let (told, heard) = std::sync::mpsc::sync_channel(1);
         ladder.play(move |error| drop(told.try_send(error))).unwrap();
         gst::element_error!(ladder.video, gst::CoreError::Failed, ("broken on purpose"));

@@ -2,6 +2,7 @@
 
 pub(crate) mod card;
 pub(crate) mod decode;
+pub(crate) mod encoder;
 pub(crate) mod ladder;
 
 use gst::prelude::*;
@@ -20,7 +21,8 @@ pub(crate) const ELEMENTS: &[(&str, &str)] = &[
     ("audioconvert", "gstreamer1.0-plugins-base"),
     ("audioresample", "gstreamer1.0-plugins-base"),
     ("textoverlay", "gstreamer1.0-x"),
-    ("x264enc", "gstreamer1.0-plugins-ugly"),
+    ("videorate", "gstreamer1.0-plugins-base"),
+    ("jpegenc", "gstreamer1.0-plugins-good"),
     ("h264parse", "gstreamer1.0-plugins-bad"),
     ("aacparse", "gstreamer1.0-plugins-good"),
     ("h265parse", "gstreamer1.0-plugins-bad"),

@@ -171,3 +171,49 @@ async fn every_mistake_is_told_before_anything_starts() {
     };
     assert_eq!(wrong.len(), 3, "{wrong:?}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn openh264_keeps_the_same_promise() {
+    let ladder = Ladder {
+        encoder: ingest::config::Encoder::Openh264,
+        ..Ladder::default()
+    };
+    let stage = Stage::set(ladder).await;
+    stage.packager.wait_for_frames(90).await;
+    let (packager, _) = stage.strike().await;
+    packager.look(|seen| {
+        seen.assert_unbroken();
+        let units: Vec<Unit> = seen.of(0).cloned().collect();
+        let shown = picture::pictures(&seen.hellos[0].shape.tracks[0], &units);
+        assert_eq!(shown.len(), units.len());
+        assert!(shown.iter().all(|luma| luma.clock() > 0));
+    });
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn operators_see_and_hear_what_goes_out() {
+    let stage = Stage::set(Ladder::default()).await;
+    let (control, stream) = (stage.ingest.control(), hls::id::StreamId::new("main").unwrap());
+    stage.packager.wait_for_frames(100).await;
+    let first = control.thumbnail(&stream).await.expect("a thumbnail within 3 s");
+    assert!(first.starts_with(&[0xff, 0xd8]) && first.ends_with(&[0xff, 0xd9]));
+    let of_test = control.streams().await[0].output;
+    assert!(
+        of_test
+            .momentary_lufs
+            .is_some_and(|lufs| (-45.0..-15.0).contains(&lufs)),
+        "{of_test:?}"
+    );
+    assert!(of_test.freeze_seconds < 0.5 && of_test.black_seconds < 0.1 && of_test.silence_seconds < 0.1);
+    assert!(control.choose(&stream, ingest::Choice::Slate).await);
+    crate::stage::frames_more(&stage.packager, 90).await;
+    let of_slate = control.streams().await[0].output;
+    assert!(
+        of_slate.freeze_seconds > 1.5 && of_slate.silence_seconds > 1.5,
+        "{of_slate:?}"
+    );
+    assert_ne!(control.thumbnail(&stream).await, Some(first));
+    let other = hls::id::StreamId::new("other").unwrap();
+    assert_eq!(control.thumbnail(&other).await, None);
+    stage.strike().await;
+}

@@ -14,8 +14,6 @@ mod ladder;
 #[cfg(test)]
 mod misbehaviour;
 #[cfg(test)]
-mod overload;
-#[cfg(test)]
 mod packager;
 #[cfg(test)]
 mod picture;

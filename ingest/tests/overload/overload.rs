@@ -37,6 +37,7 @@ fn rung(name: &str, (width, height): (u32, u32), preset: Preset) -> Rung {
         height,
         bitrate_kbps: 400,
         preset: Some(preset),
+        encoder: None,
     }
 }
 
