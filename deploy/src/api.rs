@@ -6,6 +6,8 @@
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use hls::id::StreamId;
@@ -16,11 +18,12 @@ use serde::{Deserialize, Serialize};
 /// What may stand in an order.
 const ORDER: &str = "the body is JSON: {\"show\":\"auto\"}, or \"primary\", \"backup\", \"slate\"";
 
-/// `GET /api/streams` and `POST /api/streams/{stream}/air`.
+/// `GET /api/streams`, `POST /api/streams/{stream}/air` and `GET /api/streams/{stream}/thumbnail.jpg`.
 pub(crate) fn routes(control: Control) -> Router {
     Router::new()
         .route("/api/streams", get(streams))
         .route("/api/streams/{stream}/air", post(air))
+        .route("/api/streams/{stream}/thumbnail.jpg", get(thumbnail))
         .with_state(control)
 }
 
@@ -43,6 +46,19 @@ struct Refused {
 async fn streams(State(control): State<Control>) -> Json<Streams> {
     let streams = control.streams().await;
     Json(Streams { streams })
+}
+
+/// What is on air, at most some seconds old.
+async fn thumbnail(State(control): State<Control>, Path(name): Path<String>) -> Response {
+    let picture = match StreamId::new(&name) {
+        Ok(stream) => control.thumbnail(&stream).await,
+        Err(_) => None,
+    };
+    let headers = [(CONTENT_TYPE, "image/jpeg"), (CACHE_CONTROL, "no-store")];
+    match picture {
+        Some(jpeg) => (headers, jpeg).into_response(),
+        None => StatusCode::NOT_FOUND.into_response(),
+    }
 }
 
 async fn air(

@@ -1,5 +1,6 @@
 //! What this machine can carry, asked before it has to: GStreamer's elements, and the speed of the real ladder.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
@@ -11,7 +12,7 @@ use hls::time::Profile;
 use crate::config::Ladder as LadderConfig;
 use crate::error::Error;
 use crate::ladder::{AUDIO_RATE, CHANNELS, Plan};
-use crate::pipeline::{self, ladder::Ladder};
+use crate::pipeline::{self, encoder, ladder::Ladder};
 
 /// Encoders, queues and caches are filled before anything is counted.
 const WARM_UP: Duration = Duration::from_millis(500);
@@ -68,7 +69,8 @@ pub fn ladder(config: &LadderConfig, profile: Profile, length: Duration) -> Resu
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let plan = Plan::new(config, profile, cores)
         .map_err(|e| Error::Config(vec![format!("ladder.frame_rate: {e}")]))?;
-    let ladder = Ladder::new(&plan)?;
+    let encoders = encoder::choose(&plan, &BTreeSet::new())?;
+    let ladder = Ladder::new(&plan, &encoders)?;
     let counts: Vec<Arc<AtomicU64>> = plan.rungs.iter().map(|_| Arc::default()).collect();
     for (index, count) in counts.iter().cloned().enumerate() {
         ladder.on_coded(index, move |_| {
