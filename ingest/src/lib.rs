@@ -47,7 +47,7 @@
 //! | `watch` | black, frozen, silent or loud output | yes |
 //! | `watcher` | looking at it beside the tick | |
 //! | `program` | program time, and what a restart must not fall behind | |
-//! | `pipeline` | everything GStreamer: cards, decoders, the ladder | |
+//! | `pipeline` | everything GStreamer: cards, slates, decoders, trials of encoders, the ladder | |
 //! | `units` | coded frames to feed messages | |
 //! | `push` | connections to packagers, and what they may still ask for | |
 //!
@@ -60,8 +60,9 @@
 //! - libsrt's own threads look into memory and hand on bytes; nothing on them waits.
 //! - A cell is complete before its watermark, and program time never steps back, over restarts included.
 //! - Every queue has a bound: 256 units from socket to decoder, 120 inside a decoder, 30 decoded frames, 2 s of
-//!   samples, 60 raw frames before the ladder, 64 reads of an SRT connection, 64 publishers whom the hook is not told of
-//!   yet, and a replay ring bounded in time and bytes. Who cannot keep up loses whole GOPs and is told so.
+//!   samples, 60 raw frames before the ladder and about 1 s of them before each of its encoders, 30 ticks before the
+//!   watch, 64 reads of an SRT connection, 64 publishers whom the hook is not told of yet, and a replay ring bounded in
+//!   time and bytes. Who cannot keep up loses whole GOPs and is told so.
 //! - A stream key is held hashed and printed nowhere. Keys change while publishers are live; one that is live stays
 //!   unless its key was revoked with `disconnect`.
 //!

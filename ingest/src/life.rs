@@ -19,6 +19,7 @@ use crate::metrics::{self, Metrics, Rung};
 use crate::overload::Overload;
 use crate::picture::{self, TestPicture};
 use crate::pipeline::encoder::{self, Kind};
+use crate::pipeline::slate::Slate;
 use crate::pipeline::{self, ladder::Ladder};
 use crate::program::{Memory, Program, wall};
 use crate::push::Push;
@@ -50,7 +51,7 @@ pub(crate) struct Made {
     encoders: Vec<Kind>,
     ladder: Ladder,
     test: Arc<TestPicture>,
-    slate: gst::Buffer,
+    slate: Slate,
 }
 
 impl Made {
@@ -63,7 +64,7 @@ impl Made {
             ladder: Ladder::new(&blueprint.plan, &encoders)?,
             encoders,
             test: Arc::new(TestPicture::new(canvas)?),
-            slate: gst::Buffer::from_slice(picture::slate(canvas, &blueprint.config.slate)?),
+            slate: Slate::new(&blueprint.config, &blueprint.plan)?,
         })
     }
 }

@@ -18,6 +18,7 @@ use crate::onair::{Choice, OnAir, Seen, Shown};
 use crate::overload::Overload;
 use crate::picture::TestPicture;
 use crate::pipeline::ladder::{FRAMES_MAX, Ladder};
+use crate::pipeline::slate::Slate;
 use crate::program::Program;
 use crate::report::Output;
 use crate::sound::{self, CROSSFADE, crossfade};
@@ -212,7 +213,7 @@ pub(crate) struct Switcher {
     pub(crate) program: Program,
     pub(crate) ladder: Arc<Ladder>,
     pub(crate) test: Arc<TestPicture>,
-    pub(crate) slate: gst::Buffer,
+    pub(crate) slate: Slate,
     /// Audio renditions.
     pub(crate) sounds: usize,
     pub(crate) overload: Overload,
@@ -338,7 +339,7 @@ impl Switcher {
             }
             Source::Slate | Source::Voice => None,
         };
-        of_encoder.unwrap_or_else(|| self.slate.clone())
+        of_encoder.unwrap_or_else(|| self.slate.picture(self.program.first_frame + n))
     }
 
     fn sounds(&mut self, shown: Option<Shown>, n: u64) -> Vec<Vec<f32>> {
@@ -364,6 +365,11 @@ impl Switcher {
                 let mut tone = Vec::with_capacity(count * CHANNELS);
                 self.test.sound(samples, &mut tone);
                 vec![tone; self.sounds]
+            }
+            (Some(Source::Slate), None) => {
+                let frame = self.program.first_frame + n;
+                let sound = self.slate.sound(frame, &self.program.grid, count);
+                vec![sound; self.sounds]
             }
             (_, None) => (0..self.sounds).map(|_| silence()).collect(),
         }

@@ -50,6 +50,11 @@ pub struct Config {
     pub packagers: Vec<SocketAddr>,
     /// Text of the slate shown while no encoder is on air. Default "Back in a moment"; at most 200 characters.
     pub slate: String,
+    /// PNG or JPEG shown instead of the text, scaled and padded to the largest rung; read at start. Absent = the text.
+    pub slate_image: Option<PathBuf>,
+    /// Film shown instead, over and over, with its sound; decoded into memory at start, so at most 60 s and 512 MiB of
+    /// raw pictures (12 s of 1280x720 at 30 fps); a longer one is refused. Absent = the picture or the text.
+    pub slate_loop: Option<PathBuf>,
     /// Milliseconds without a fresh frame before the slate replaces an encoder's last picture. Default 2000.
     pub hold_ms: u64,
     /// The same after an encoder said goodbye or its connection closed. Default 500.
@@ -87,6 +92,8 @@ impl Default for Config {
             flap_window_ms: 20_000,
             packagers: vec![SocketAddr::from(([127, 0, 0, 1], 9602))],
             slate: "Back in a moment".to_owned(),
+            slate_image: None,
+            slate_loop: None,
             hold_ms: 2_000,
             leave_ms: 500,
             failover_ms: 400,
@@ -114,6 +121,9 @@ impl Config {
         }
         if self.slate.chars().count() > 200 {
             wrong.push("ingest.slate: at most 200 characters".to_owned());
+        }
+        if self.slate_image.is_some() && self.slate_loop.is_some() {
+            wrong.push("ingest.slate_image: not together with ingest.slate_loop".to_owned());
         }
         let ranges = [
             ("hold_ms", self.hold_ms, 100, 60_000),

@@ -4,6 +4,7 @@ pub(crate) mod card;
 pub(crate) mod decode;
 pub(crate) mod encoder;
 pub(crate) mod ladder;
+pub(crate) mod slate;
 
 use gst::prelude::*;
 
@@ -21,6 +22,8 @@ pub(crate) const ELEMENTS: &[(&str, &str)] = &[
     ("audioconvert", "gstreamer1.0-plugins-base"),
     ("audioresample", "gstreamer1.0-plugins-base"),
     ("textoverlay", "gstreamer1.0-x"),
+    ("filesrc", "libgstreamer1.0-0"),
+    ("decodebin", "gstreamer1.0-plugins-base"),
     ("videorate", "gstreamer1.0-plugins-base"),
     ("jpegenc", "gstreamer1.0-plugins-good"),
     ("h264parse", "gstreamer1.0-plugins-bad"),

@@ -57,7 +57,7 @@ fn closed(hello: &Hello, seen: &Seen, track: u16) -> Vec<u64> {
 async fn the_top_rung_goes_under_load_and_comes_back_while_the_low_one_goes_on() {
     let ladder = Ladder {
         rungs: Some(vec![
-            rung("big", (1_920, 1_080), Preset::Faster),
+            rung("big", (1_920, 1_080), Preset::Medium),
             rung("small", (426, 240), Preset::Ultrafast),
         ]),
         shed_return_ms: 2_000,
