@@ -1,6 +1,6 @@
 //! The encoder doctor: what one publisher really sends, measured as it arrives, and what to set at the encoder.
 //!
-//! [`Exam`] is pure: it is told when things came, measures over the last ten seconds in bounded memory and states a
+//! The exam is pure: it is told when things came, measures over the last ten seconds in bounded memory and states a
 //! [`Report`] on demand. It never touches media; what it cannot read it leaves unstated.
 
 mod config;
