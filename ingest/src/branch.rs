@@ -30,6 +30,8 @@ struct State {
     open: Cell,
     /// Frames that are not part of the stream; without an end while the rung is off.
     off: Option<Range<u64>>,
+    /// Frames are missing before the next one.
+    broken: bool,
     /// The gate is shut, so key frames that are asked for are not for this encoder.
     shut: bool,
     /// When the encoder was last handed a frame or gave one.
@@ -56,6 +58,7 @@ impl Branch {
             state: Mutex::new(State {
                 open: Cell(program.epoch.0),
                 off: None,
+                broken: false,
                 shut: false,
                 touched: None,
             }),
@@ -95,15 +98,25 @@ impl Branch {
         self.encoded.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Runs `push` with cells closed by it, unless the frame is not part of the stream.
-    pub(crate) fn publish(&self, frame: u64, closed: &Range<u64>, push: impl FnOnce()) -> bool {
+    /// Runs `push`, which closes cells, unless the frame is not part of the stream. After a hole, of whatever
+    /// cause, the stream goes on at a key frame where a GOP starts; cells until then are declared missing.
+    pub(crate) fn publish(&self, frame: u64, key: bool, closed: &Range<u64>, push: impl FnOnce()) -> bool {
         let mut state = self.state();
-        self.next.fetch_max(frame + 1, Ordering::Relaxed);
+        let next = self.next.fetch_max(frame + 1, Ordering::Relaxed);
+        let grid = &self.program.grid;
+        let cell = grid.cell_of_frame(frame);
         // An encoder with two threads kept a frame while it was off.
-        let is_late = self.program.grid.cell_of_frame(frame) < state.open;
+        let is_late = cell < state.open;
         if is_late || state.off.as_ref().is_some_and(|off| off.contains(&frame)) {
             return false;
         }
+        state.broken |= frame > next;
+        let starts_gop = key && grid.starts_gop(cell) && grid.first_frame(cell) == frame;
+        if state.broken && !starts_gop {
+            self.declare(&mut state, frame);
+            return false;
+        }
+        state.broken = false;
         push();
         state.open = state.open.max(Cell(closed.end));
         true
@@ -114,6 +127,7 @@ impl Branch {
         let mut state = self.state();
         let first = self.program.grid.first_frame(state.open);
         state.off = Some(first..u64::MAX);
+        state.broken = true;
         self.declare(&mut state, frame);
     }
 

@@ -38,7 +38,9 @@ impl Outlet {
         let closed = self.closed_by(time);
         match branch {
             Some(branch) => {
-                if !branch.publish(time, &closed.clone(), || self.publish(time, coded, closed)) {
+                let key = coded.key;
+                let publish = || self.publish(time, coded, closed.clone());
+                if !branch.publish(time, key, &closed, publish) {
                     // Frames are missing on purpose, and declared.
                     self.expected = None;
                 }

@@ -9,7 +9,7 @@ use tokio::net::{TcpStream, UdpSocket};
 use crate::encoder::{BEEP, Encoder, FLASH, GREY, WHITE};
 use crate::raw::{Raw, record};
 use crate::stage::{KEY, Stage, frames_more};
-use crate::viewer::{Shown, assert_together, heard, scenes, story, watched};
+use crate::viewer::{Shown, assert_together, heard, on_air, scenes, story, watched, waves};
 
 const TONE: &str = "sine=frequency=440:sample_rate=48000";
 const VIDEO: u8 = rtmp::chunk::kind::VIDEO;
@@ -51,10 +51,7 @@ async fn sound_without_a_picture_is_heard_under_the_slate() {
         assert_eq!(scenes(&story(seen)), [Shown::Test, Shown::Slate]);
         let (_, samples) = heard(seen);
         let steady = &samples[samples.len() - 60_000..samples.len() - 36_000];
-        let rises = steady
-            .windows(2)
-            .filter(|pair| pair[0] < 0.0 && pair[1] >= 0.0)
-            .count();
+        let rises = waves(steady);
         assert!((215..=225).contains(&rises), "440 Hz is {rises} in half a second");
     });
 }
@@ -78,9 +75,8 @@ async fn sound_that_starts_late_is_in_its_place() {
     packager.look(|seen| {
         seen.assert_unbroken();
         let pictures = watched(seen);
-        let first = pictures.iter().position(|(_, picture)| !picture.has_clock());
         // Four seconds in, there is sound.
-        let pictures = &pictures[first.expect("an encoder came on air") + 120..];
+        let pictures = &on_air(&pictures)[120..];
         assert_together(seen, pictures, 2);
     });
 }
@@ -109,10 +105,7 @@ async fn another_size_rate_and_sample_rate_in_mid_stream_is_a_cut() {
         );
         let (_, samples) = heard(seen);
         let window = &samples[samples.len() - 48_000..samples.len() - 24_000];
-        let rises = window
-            .windows(2)
-            .filter(|pair| pair[0] < 0.0 && pair[1] >= 0.0)
-            .count();
+        let rises = waves(window);
         assert!((430..=450).contains(&rises), "880 Hz is {rises} in half a second");
     });
 }
@@ -134,8 +127,7 @@ async fn every_seventh_frame_lost_and_a_hole_of_three_seconds() {
     packager.look(|seen| {
         seen.assert_unbroken();
         let pictures = watched(seen);
-        let first = pictures.iter().position(|(_, picture)| !picture.has_clock());
-        let pictures = &pictures[first.expect("an encoder came on air")..];
+        let pictures = on_air(&pictures);
         let card = pictures
             .iter()
             .filter(|(_, p)| (20.0..60.0).contains(&p.mean()) && p.spread() > 100);
@@ -177,9 +169,7 @@ async fn a_hundred_hostile_connections_beside_a_live_encoder_cost_it_no_frame() 
     packager.look(|seen| {
         seen.assert_unbroken();
         let pictures = watched(seen);
-        let first = pictures.iter().position(|(_, picture)| !picture.has_clock());
-        let first = first.expect("an encoder came on air") + 45;
-        let pictures = &pictures[first..first + 180];
+        let pictures = &on_air(&pictures)[45..225];
         let changes = pictures
             .windows(2)
             .filter(|pair| pair[0].1.low().abs_diff(pair[1].1.low()) > 40)

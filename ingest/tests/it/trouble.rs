@@ -5,10 +5,9 @@ use std::time::Duration;
 use ingest::config::Ladder;
 
 use crate::encoder::{BEEP, Encoder, FLASH, GREY, WHITE};
-use crate::picture::Luma;
 use crate::raw::{Raw, record};
 use crate::stage::{KEY, Stage, frames_more};
-use crate::viewer::{Shown, assert_together, heard, scenes, story, watched};
+use crate::viewer::{Shown, assert_together, heard, on_air, scenes, story, watched};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_encoder_that_hangs_in_mid_frame_loses_its_place_and_another_takes_over() {
@@ -120,10 +119,4 @@ async fn sound_sent_later_than_its_picture_is_whole_and_in_its_place() {
             levels.len()
         );
     });
-}
-
-/// From an encoder's first picture on.
-fn on_air(pictures: &[(u64, Luma)]) -> &[(u64, Luma)] {
-    let first = pictures.iter().position(|(_, picture)| !picture.has_clock());
-    &pictures[first.expect("an encoder came on air")..]
 }

@@ -30,6 +30,18 @@ pub(crate) fn heard_on(seen: &Seen, id: &str) -> (u64, Vec<f32>) {
     (units[0].time, picture::sound(track, &units))
 }
 
+/// From an encoder's first picture on.
+pub(crate) fn on_air(pictures: &[(u64, Luma)]) -> &[(u64, Luma)] {
+    let first = pictures.iter().position(|(_, picture)| !picture.has_clock());
+    &pictures[first.expect("an encoder came on air")..]
+}
+
+/// How often a tone's wave begins: its frequency, over a second of samples.
+pub(crate) fn waves(samples: &[f32]) -> usize {
+    let begins = |pair: &&[f32]| pair[0] < 0.0 && pair[1] >= 0.0;
+    samples.windows(2).filter(begins).count()
+}
+
 /// What a picture is of, by its middle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Shown {

@@ -133,7 +133,18 @@ async fn the_top_rung_goes_under_load_and_comes_back_while_the_low_one_goes_on()
         let mut count = 0;
         for pair in returns {
             let cell = grid.cell_of_frame(pair[1].time);
-            assert!(pair[1].key && grid.starts_gop(cell) && grid.first_frame(cell) == pair[1].time);
+            assert!(
+                pair[1].key && grid.starts_gop(cell) && grid.first_frame(cell) == pair[1].time,
+                "frame {} (key: {}) follows {}, cells of {} frames, gaps {:?}",
+                pair[1].time - first,
+                pair[1].key,
+                pair[0].time - first,
+                grid.first_frame(cell.next()) - grid.first_frame(cell),
+                seen.gaps
+                    .iter()
+                    .map(|(_, cell)| cell.0 - epoch)
+                    .collect::<Vec<_>>()
+            );
             count += 1;
         }
         assert!(count >= 1);
