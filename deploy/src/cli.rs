@@ -22,7 +22,7 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Start everything in this process: test picture, RTMP, ladder, packager, edge and watch page.
+    /// Start everything in this process: test picture, RTMP and SRT, ladder, packager, edge and watch page.
     Up(Settings),
     /// Start only the ingest; it feeds the packagers in `ingest.packagers`.
     Ingest(Settings),
