@@ -44,10 +44,19 @@ impl Role {
         }
     }
 
-    pub(crate) fn index(self) -> usize {
+    /// Its half of a pair in the order of `ALL`.
+    pub(crate) fn of<T>(self, [primary, backup]: &[T; 2]) -> &T {
         match self {
-            Self::Primary => 0,
-            Self::Backup => 1,
+            Self::Primary => primary,
+            Self::Backup => backup,
+        }
+    }
+
+    /// The same, to change it.
+    pub(crate) fn of_mut<T>(self, [primary, backup]: &mut [T; 2]) -> &mut T {
+        match self {
+            Self::Primary => primary,
+            Self::Backup => backup,
         }
     }
 }
@@ -125,7 +134,7 @@ impl Desk {
     /// A seat for the newcomer; whoever had the place has to go.
     pub(crate) fn enter(&mut self, now: Instant, newcomer: Newcomer) -> Result<Seat, Refused> {
         let rules = self.rules;
-        let place = self.place(newcomer.role);
+        let place = newcomer.role.of_mut(&mut self.places);
         if let Some((_, priority)) = place.holder {
             let silent = newcomer.holder_silent >= SILENT;
             match rules.policy {
@@ -141,7 +150,7 @@ impl Desk {
         }
         self.seats += 1;
         let seat = Seat(self.seats);
-        self.place(newcomer.role).holder = Some((seat, newcomer.priority));
+        newcomer.role.of_mut(&mut self.places).holder = Some((seat, newcomer.priority));
         Ok(seat)
     }
 
@@ -149,14 +158,6 @@ impl Desk {
     pub(crate) fn leave(&mut self, seat: Seat) {
         for place in &mut self.places {
             place.holder.take_if(|(holder, _)| *holder == seat);
-        }
-    }
-
-    fn place(&mut self, role: Role) -> &mut Place {
-        let [primary, backup] = &mut self.places;
-        match role {
-            Role::Primary => primary,
-            Role::Backup => backup,
         }
     }
 }
@@ -208,7 +209,7 @@ mod tests {
         let backup = desk.enter(now, backup).unwrap();
         let second = desk.enter(now, newcomer(0)).unwrap();
         desk.leave(first);
-        let holders = [Role::Primary, Role::Backup].map(|role| desk.place(role).holder);
+        let holders = Role::ALL.map(|role| role.of(&desk.places).holder);
         let holders = holders.map(|holder| holder.map(|(seat, _)| seat));
         assert_eq!(
             holders,

@@ -91,7 +91,9 @@ impl OnAir {
         self.role = self.choose(now, choice);
         let source = match choice {
             Choice::Slate => Source::Slate,
-            Choice::Auto | Choice::Primary | Choice::Backup => self.input(self.role).source(now, self.waits),
+            Choice::Auto | Choice::Primary | Choice::Backup => {
+                self.role.of(&self.inputs).source(now, self.waits)
+            }
         };
         // Whoever came first and left, the test picture does not come back.
         let over = self.inputs.iter().any(|input| input.last_fresh.is_some());
@@ -114,24 +116,18 @@ impl OnAir {
             Choice::Auto | Choice::Slate => {}
         }
         let rested = |role: Role| {
-            let since = self.input(role).healthy_since;
+            let since = role.of(&self.inputs).healthy_since;
             since.is_some_and(|since| now - since >= self.waits.back)
         };
-        let healthy = |role: Role| self.input(role).healthy_since.is_some();
+        let healthy = |role: Role| role.of(&self.inputs).healthy_since.is_some();
         match on {
             Role::Backup if rested(Role::Primary) => Role::Primary,
             on if !healthy(on) && healthy(other) => other,
             // Sound alone is better than nothing.
-            on if !healthy(on) && !self.input(on).is_voice() && self.input(other).is_voice() => other,
+            on if !healthy(on) && !on.of(&self.inputs).is_voice() && other.of(&self.inputs).is_voice() => {
+                other
+            }
             Role::Primary | Role::Backup => on,
-        }
-    }
-
-    fn input(&self, role: Role) -> &Input {
-        let [primary, backup] = &self.inputs;
-        match role {
-            Role::Primary => primary,
-            Role::Backup => backup,
         }
     }
 }

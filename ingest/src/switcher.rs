@@ -199,11 +199,7 @@ impl Mixer {
     }
 
     fn input(&mut self, role: Role) -> &mut Input {
-        let [primary, backup] = &mut self.inputs;
-        match role {
-            Role::Primary => primary,
-            Role::Backup => backup,
-        }
+        role.of_mut(&mut self.inputs)
     }
 }
 
@@ -301,7 +297,7 @@ impl Switcher {
         let before = self.mixer.shown;
         let newcomers = self.mixer.inputs.each_mut();
         let newcomers = newcomers.map(|input| input.newcomer(due, self.sounds));
-        let is_cut = |shown: Shown| newcomers.get(shown.role.index()).is_some_and(Option::is_some);
+        let is_cut = |shown: Shown| shown.role.of(&newcomers).is_some();
         // The old one's sound is faded out before it is replaced.
         let mut old = before.is_some_and(is_cut).then(|| self.sounds(before, n));
         let (inputs, mut newcomers) = (self.mixer.inputs.each_mut(), newcomers.into_iter());
@@ -317,7 +313,7 @@ impl Switcher {
         for (old, sound) in old.iter().flatten().zip(&mut sounds) {
             crossfade(old.get(..CROSSFADE * CHANNELS).unwrap_or(old), sound);
         }
-        self.note(shown, seen.get(shown.role.index()).is_some_and(|seen| seen.fresh));
+        self.note(shown, shown.role.of(&seen).fresh);
         (self.picture(shown, n), sounds)
     }
 

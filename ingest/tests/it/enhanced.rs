@@ -5,7 +5,7 @@ use ingest::config::{Audio, Ladder};
 
 use crate::encoder::{BEEP, Encoder, FLASH};
 use crate::stage::{KEY, Stage, frames_more};
-use crate::viewer::{assert_together, heard_on, on_air, watched, waves};
+use crate::viewer::{assert_shown, heard_on, waves};
 
 const HEVC: &[&str] = &[
     "-c:v",
@@ -35,14 +35,7 @@ async fn hevc_av1_and_vp9_with_aac_and_opus_are_shown_in_step() {
         stage.packager.wait_for_frames(300).await;
         drop(encoder);
         let (packager, _) = stage.strike().await;
-        packager.look(|seen| {
-            seen.assert_unbroken();
-            let pictures = watched(seen);
-            let shown = on_air(&pictures);
-            let first = pictures.len() - shown.len();
-            assert!(first < 180, "{codecs:?}: only at frame {first}");
-            assert_together(seen, shown, 3);
-        });
+        packager.look(|seen| assert_shown(seen, 180, codecs));
     }
 }
 

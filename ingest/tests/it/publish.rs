@@ -7,7 +7,7 @@ use ingest::config::Ladder;
 use crate::encoder::{BEEP, Encoder, FLASH, GREY, WHITE};
 use crate::picture::Luma;
 use crate::stage::{KEY, Stage, frames_more};
-use crate::viewer::{Shown, assert_together, heard, scenes, story, watched};
+use crate::viewer::{Shown, assert_shown, heard, scenes, story, watched};
 
 const SINE: &str = "sine=frequency=440:sample_rate=44100";
 
@@ -18,16 +18,7 @@ async fn a_flash_and_its_beep_stay_together() {
     stage.packager.wait_for_frames(270).await;
     drop(encoder);
     let (packager, _) = stage.strike().await;
-    packager.look(|seen| {
-        seen.assert_unbroken();
-        let pictures = watched(seen);
-        let first = pictures
-            .iter()
-            .position(|(_, p)| !p.has_clock())
-            .expect("the encoder came on air");
-        assert!(first < 150, "only at frame {first}");
-        assert_together(seen, &pictures[first..], 3);
-    });
+    packager.look(|seen| assert_shown(seen, 150, "H.264"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -6,7 +6,7 @@ use ingest::config::Ladder;
 
 use crate::encoder::{BEEP, Encoder, FLASH, GREY, WHITE};
 use crate::stage::{KEY, Stage, frames_more};
-use crate::viewer::{Shown, assert_together, on_air, scenes, story, watched};
+use crate::viewer::{Shown, assert_shown, scenes, story};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_flash_and_its_beep_stay_together_over_srt() {
@@ -16,14 +16,7 @@ async fn a_flash_and_its_beep_stay_together_over_srt() {
         stage.packager.wait_for_frames(330).await;
         drop(encoder);
         let (packager, _) = stage.strike().await;
-        packager.look(|seen| {
-            seen.assert_unbroken();
-            let pictures = watched(seen);
-            let shown = on_air(&pictures);
-            let first = pictures.len() - shown.len();
-            assert!(first < 200, "{video:?}: only at frame {first}");
-            assert_together(seen, shown, 3);
-        });
+        packager.look(|seen| assert_shown(seen, 200, video));
     }
 }
 

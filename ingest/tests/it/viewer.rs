@@ -36,6 +36,16 @@ pub(crate) fn on_air(pictures: &[(u64, Luma)]) -> &[(u64, Luma)] {
     &pictures[first.expect("an encoder came on air")..]
 }
 
+/// An encoder's flashes and beeps are on air before frame `soon`, and together from then on.
+pub(crate) fn assert_shown(seen: &Seen, soon: usize, what: impl std::fmt::Debug) {
+    seen.assert_unbroken();
+    let pictures = watched(seen);
+    let shown = on_air(&pictures);
+    let first = pictures.len() - shown.len();
+    assert!(first < soon, "{what:?}: only at frame {first}");
+    assert_together(seen, shown, 3);
+}
+
 /// How often a tone's wave begins: its frequency, over a second of samples.
 pub(crate) fn waves(samples: &[f32]) -> usize {
     let begins = |pair: &&[f32]| pair[0] < 0.0 && pair[1] >= 0.0;
