@@ -11,7 +11,9 @@ use crate::doctor::Exam;
 use crate::ladder::AUDIO_RATE;
 use crate::media::Clock;
 use crate::metrics::Metrics;
+use crate::passage::{Form, Passage};
 use crate::playout::{Anchor, STALE, advance};
+use crate::relay::Relay;
 use crate::sound;
 
 pub(crate) use decoders::Decoders;
@@ -27,6 +29,8 @@ pub(crate) struct Contribution {
     ready: Mutex<Ready>,
     /// Held for as long as it takes to note one unit, or to make one report.
     exam: Mutex<Exam>,
+    /// None where the stream is always transcoded.
+    relay: Option<Relay>,
     left: AtomicBool,
     /// When its last unit came, nanoseconds since the origin.
     last_unit: AtomicI64,
@@ -52,7 +56,14 @@ struct Sound {
 
 impl Contribution {
     /// `origin` is the zero of the switcher's clock, `sounds` the audio tracks that are kept, `clock` the protocol's.
-    pub(crate) fn new(origin: Instant, sounds: usize, clock: Clock, metrics: Metrics) -> Self {
+    /// `form` is what it has to consist of to be passed on as it is.
+    pub(crate) fn new(
+        origin: Instant,
+        sounds: usize,
+        clock: Clock,
+        form: Option<Form>,
+        metrics: Metrics,
+    ) -> Self {
         let ready = Ready {
             sounds: (0..sounds).map(|_| Sound::default()).collect(),
             ..Ready::default()
@@ -60,6 +71,7 @@ impl Contribution {
         Self {
             ready: Mutex::new(ready),
             exam: Mutex::new(Exam::new(nanos(origin.elapsed()), clock)),
+            relay: form.map(|form| Relay::new(Passage::new(form, clock))),
             left: AtomicBool::new(false),
             last_unit: AtomicI64::new(nanos(origin.elapsed())),
             origin,
@@ -112,6 +124,11 @@ impl Contribution {
         let ready = self.ready();
         let recent = |sound: &Sound| sound.heard.is_some_and(|heard| now - heard <= SOUNDING);
         ready.sounds.iter().any(recent)
+    }
+
+    /// Where it is passed on, if it may be.
+    pub(crate) fn relay(&self) -> Option<&Relay> {
+        self.relay.as_ref()
     }
 
     /// A frame of it came from the line, decodable or not.

@@ -159,6 +159,9 @@ impl Seat {
             self.contribution.heard_from(now);
         }
         self.contribution.examine(now, |exam, now| exam.take(now, media));
+        if let Some(relay) = self.contribution.relay() {
+            relay.take(now, media);
+        }
         now
     }
 

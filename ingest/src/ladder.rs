@@ -1,10 +1,11 @@
 //! The stream's rungs, decided once: from the config, or from what the machine can carry.
 
 use feed::message::{Codec, Track};
-use hls::id::TrackId;
+use hls::id::{StreamId, TrackId};
 use hls::time::{Grid, GridError, Profile};
 
 use crate::config::{Audio, Encoder, Ladder, Preset, Rung};
+use crate::passage::Form;
 use crate::shed;
 
 /// Track id of the audio rendition where the config names none.
@@ -30,6 +31,8 @@ pub(crate) struct Plan {
     pub(crate) encoder: Encoder,
     /// None where nothing is ever shed.
     pub(crate) shed: Option<shed::Rules>,
+    /// Streams whose encoders may be passed through.
+    passthrough: Vec<StreamId>,
 }
 
 impl Plan {
@@ -49,6 +52,7 @@ impl Plan {
             audio_bps: u64::from(ladder.audio_bitrate_kbps) * 1_000,
             encoder: ladder.encoder,
             shed: ladder.shed_rules(),
+            passthrough: ladder.passthrough.clone(),
         })
     }
 
@@ -57,6 +61,24 @@ impl Plan {
         self.rungs
             .first()
             .map_or((640, 360), |rung| (rung.width, rung.height))
+    }
+
+    /// What an encoder has to send to be passed through; none where the stream is always transcoded.
+    pub(crate) fn form(&self, stream: &StreamId) -> Option<Form> {
+        self.passthrough.contains(stream).then(|| Form {
+            grid: self.grid,
+            rungs: self.rungs.iter().map(|rung| (rung.width, rung.height)).collect(),
+            sounds: self.sounds.len(),
+        })
+    }
+
+    /// The same with the bit rates that were measured of an encoder, bits per second.
+    pub(crate) fn with_bit_rates(mut self, measured: impl Fn(usize) -> Option<u64>) -> Self {
+        for (index, rung) in self.rungs.iter_mut().enumerate() {
+            let kbps = measured(index).and_then(|bps| u32::try_from(bps.div_ceil(1_000)).ok());
+            rung.bitrate_kbps = kbps.unwrap_or(rung.bitrate_kbps).max(rung.bitrate_kbps);
+        }
+        self
     }
 
     /// Tracks of the feed: the rungs, then the audio renditions.

@@ -70,6 +70,7 @@
 //! Passing media through undecoded; ending the event ([`feed::Message::End`] is an operator's act, a shutdown is not
 //! one).
 
+mod boarding;
 mod branch;
 pub mod config;
 mod contribution;
@@ -86,12 +87,15 @@ mod media;
 mod metrics;
 mod onair;
 mod overload;
+mod passage;
+mod passer;
 mod picture;
 mod pipeline;
 mod playout;
 pub mod probe;
 mod program;
 mod push;
+mod relay;
 pub mod report;
 mod retime;
 mod rtmp;

@@ -11,12 +11,14 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::boarding::{Boarding, Gangway};
 use crate::branch::Branch;
 use crate::config::Config;
 use crate::error::Error;
 use crate::ladder::Plan;
 use crate::metrics::{self, Metrics, Rung};
 use crate::overload::Overload;
+use crate::passer::Passer;
 use crate::picture::{self, TestPicture};
 use crate::pipeline::encoder::{self, Kind};
 use crate::pipeline::slate::Slate;
@@ -24,12 +26,15 @@ use crate::pipeline::{self, ladder::Ladder};
 use crate::program::{Memory, Program, wall};
 use crate::push::Push;
 use crate::push::replay::{Bounds, Replay};
-use crate::switcher::{Mixer, Switcher};
+use crate::switcher::{Ended, Mixer, Switcher};
 use crate::units::Outlet;
 use crate::watcher::Watcher;
 
 /// How often the end of what was published is written down.
 const REMEMBER_EVERY: Duration = Duration::from_secs(2);
+
+/// What packagers may take to read the end of a life that ended in order.
+const CLOSING_MAX: Duration = Duration::from_millis(500);
 
 /// What every ladder of a stream is made from.
 #[derive(Debug, Clone)]
@@ -69,15 +74,27 @@ impl Made {
     }
 }
 
-/// A ladder at work.
+/// A ladder, or an encoder in its place, at work.
 #[derive(Debug)]
 pub(crate) struct Life {
-    failures: mpsc::Receiver<Error>,
+    ends: mpsc::Receiver<Ended>,
     stop: CancellationToken,
+    closing: CancellationToken,
     tasks: TaskTracker,
-    switcher: JoinHandle<Mixer>,
-    ladder: Arc<Ladder>,
+    mixer: JoinHandle<Mixer>,
+    /// None where an encoder is passed through.
+    ladder: Option<Arc<Ladder>>,
     encoders: Vec<Kind>,
+}
+
+/// What every life begins with: its programme, its feeds, and a way to tell how it ended.
+struct Opened {
+    program: Program,
+    replay: Arc<Replay>,
+    tasks: TaskTracker,
+    closing: CancellationToken,
+    ended: mpsc::Sender<Ended>,
+    ends: mpsc::Receiver<Ended>,
 }
 
 impl Life {
@@ -88,51 +105,28 @@ impl Life {
         mixer: Mixer,
         stop: CancellationToken,
     ) -> Result<Self, Error> {
-        let path = blueprint.memory.clone();
-        let unkept = |source| Error::ProgramTime {
-            path: path.clone(),
-            source,
-        };
         let (plan, metrics) = (&blueprint.plan, &blueprint.metrics);
-        let memory = Memory::load(&path).map_err(unkept)?;
-        let program = Program::start(plan.grid, memory.published, wall(), Instant::now());
-        // Written before anything is published: an ordinal is never used twice.
-        let remembered = Memory {
-            ladders: memory.ladders + 1,
-            ..memory
-        };
-        remembered.store(&path).map_err(unkept)?;
-        let bounds = bounds(&blueprint.config, &program);
-        let replay = Arc::new(Replay::new(plan.clone(), program.epoch, bounds, metrics.clone()));
-        let (failed, failures) = mpsc::channel(4);
-        // A full channel already holds the reason.
-        let fail = move |error| drop(failed.try_send(error));
+        let start = |published| Program::start(plan.grid, published, wall(), Instant::now());
+        let opened = blueprint.open(plan, start, &stop)?;
+        let (program, replay) = (opened.program, opened.replay.clone());
+        let tell = opened.teller();
+        let fail = move |error| tell(Ended::Failed(error));
         blueprint.tell_encoders(&made.encoders);
         let mut rungs = Vec::new();
         for index in 0..plan.tracks() {
-            let metrics = Rung::new(&blueprint.id, &plan.id(index));
-            let branch =
-                (index < plan.rungs.len()).then(|| Arc::new(Branch::new(index, program, replay.clone())));
-            if let Some(branch) = &branch {
+            let mut outlet = blueprint.outlet(index, &opened);
+            if index < plan.rungs.len() {
+                let branch = Arc::new(Branch::new(index, program, replay.clone()));
                 made.ladder.watch(index, branch.clone())?;
-                rungs.push((branch.clone(), metrics.clone()));
+                rungs.push((branch.clone(), outlet.metrics.clone()));
+                outlet.branch = Some(branch);
             }
-            let mut outlet = Outlet {
-                index,
-                is_video: index < plan.rungs.len(),
-                program,
-                replay: replay.clone(),
-                metrics,
-                branch,
-                expected: None,
-            };
             made.ladder.on_coded(index, move |coded| outlet.take(coded))?;
         }
-        let canvas = picture::info(plan.canvas())?;
-        let watcher = Watcher::spawn(canvas, mixer.state.clone(), metrics.clone())?;
+        let watcher = blueprint.watcher(&mixer)?;
         let state = mixer.state.clone();
         made.ladder.on_thumbnail(move |jpeg| state.keep_thumbnail(jpeg))?;
-        made.ladder.play(fail.clone())?;
+        made.ladder.play(fail)?;
         let ladder = Arc::new(made.ladder);
         let switcher = Switcher {
             mixer,
@@ -143,25 +137,42 @@ impl Life {
             sounds: plan.sounds.len(),
             watcher,
             overload: Overload::new(program, rungs, plan.shed),
+            gangway: Gangway::new(program, replay),
             metrics: metrics.clone(),
             stop: stop.clone(),
         };
-        let switcher = switcher.spawn(fail)?;
-        let tasks = TaskTracker::new();
-        let push = Arc::new(blueprint.push(&program, memory.ladders, replay.clone()));
-        for peer in &blueprint.config.packagers {
-            tasks.spawn(push.clone().run(*peer, stop.clone()));
-        }
-        tasks.spawn(remember(remembered, path, program, replay, stop.clone()));
+        let mixer = switcher.spawn(opened.teller())?;
         tracing::info!(stream = %blueprint.id, epoch = program.epoch.0, "ladder is on");
-        Ok(Self {
-            failures,
-            stop,
-            tasks,
-            switcher,
-            ladder,
-            encoders: made.encoders,
-        })
+        Ok(opened.life(stop, mixer, Some(ladder), made.encoders))
+    }
+
+    /// Passes a contribution through, from the cell on with which it has begun.
+    pub(crate) fn pass(
+        blueprint: &Blueprint,
+        boarding: Boarding,
+        mixer: Mixer,
+        stop: CancellationToken,
+    ) -> Result<Self, Error> {
+        let relay = boarding.contribution.relay();
+        let relay = relay.ok_or_else(|| Error::System("nothing to pass through".to_owned()))?;
+        let plan = blueprint.plan.clone().with_bit_rates(|rung| relay.bit_rate(rung));
+        let start = |_| Program::at(plan.grid, boarding.first, Instant::now());
+        let opened = blueprint.open(&plan, start, &stop)?;
+        let outlets = (0..plan.tracks()).map(|index| blueprint.outlet(index, &opened));
+        relay.open(outlets.collect());
+        let passer = Passer {
+            watcher: blueprint.watcher(&mixer)?,
+            mixer,
+            program: opened.program,
+            boarding,
+            sounds: plan.sounds.len(),
+            metrics: blueprint.metrics.clone(),
+            stop: stop.clone(),
+        };
+        let epoch = opened.program.epoch.0;
+        let mixer = passer.spawn(opened.teller())?;
+        tracing::info!(stream = %blueprint.id, epoch, "the encoder is passed through");
+        Ok(opened.life(stop, mixer, None, Vec::new()))
     }
 
     /// The encoder that failed, where it was one.
@@ -177,23 +188,55 @@ impl Life {
         &self.encoders
     }
 
-    /// Resolves when it was stopped, or with what made it fail; nothing of it runs afterwards. The mixer is there
-    /// for the next one.
-    pub(crate) async fn end(mut self) -> (Option<Error>, Result<Mixer, Error>) {
-        let failure = tokio::select! {
+    /// Resolves when it was stopped, or with why it ended; nothing of it runs afterwards. The mixer is there for the
+    /// next one.
+    pub(crate) async fn end(mut self) -> (Option<Ended>, Result<Mixer, Error>) {
+        let ended = tokio::select! {
             () = self.stop.cancelled() => None,
-            failure = self.failures.recv() => failure,
+            ended = self.ends.recv() => ended,
         };
-        self.stop.cancel();
         self.tasks.close();
+        if matches!(ended, Some(Ended::Passes(_) | Ended::Encodes)) {
+            // Everything of it counts: packagers are given the time to take it.
+            self.closing.cancel();
+            let _late = tokio::time::timeout(CLOSING_MAX, self.tasks.wait()).await;
+        }
+        self.stop.cancel();
         self.tasks.wait().await;
-        let ended = tokio::task::spawn_blocking(move || {
-            let mixer = self.switcher.join();
-            self.ladder.stop();
+        let joined = tokio::task::spawn_blocking(move || {
+            let mixer = self.mixer.join();
+            self.ladder.iter().for_each(|ladder| ladder.stop());
             mixer.map_err(|_| Error::System("the switcher panicked".to_owned()))
         });
-        let mixer = ended.await.map_err(|e| Error::System(e.to_string())).flatten();
-        (failure, mixer)
+        let mixer = joined.await.map_err(|e| Error::System(e.to_string())).flatten();
+        (ended, mixer)
+    }
+}
+
+impl Opened {
+    /// Hears of an end; the first counts.
+    fn teller(&self) -> impl Fn(Ended) + Send + Sync + Clone + 'static + use<> {
+        let ended = self.ended.clone();
+        // A full channel already holds the reason.
+        move |reason| drop(ended.try_send(reason))
+    }
+
+    fn life(
+        self,
+        stop: CancellationToken,
+        mixer: JoinHandle<Mixer>,
+        ladder: Option<Arc<Ladder>>,
+        encoders: Vec<Kind>,
+    ) -> Life {
+        Life {
+            ends: self.ends,
+            stop,
+            closing: self.closing,
+            tasks: self.tasks,
+            mixer,
+            ladder,
+            encoders,
+        }
     }
 }
 
@@ -207,7 +250,77 @@ impl Blueprint {
         }
     }
 
-    fn push(&self, program: &Program, discontinuity: u64, replay: Arc<Replay>) -> Push {
+    /// Opens the programme where `start` says, given the end of what was published, and the feeds.
+    fn open(
+        &self,
+        plan: &Plan,
+        start: impl FnOnce(Duration) -> Program,
+        stop: &CancellationToken,
+    ) -> Result<Opened, Error> {
+        let unkept = |source| Error::ProgramTime {
+            path: self.memory.clone(),
+            source,
+        };
+        let memory = Memory::load(&self.memory).map_err(unkept)?;
+        let program = start(memory.published);
+        // Written before anything is published: an ordinal is never used twice.
+        let remembered = Memory {
+            ladders: memory.ladders + 1,
+            ..memory
+        };
+        remembered.store(&self.memory).map_err(unkept)?;
+        let bounds = bounds(&self.config, &program);
+        let replay = Replay::new(plan.clone(), program.epoch, bounds, self.metrics.clone());
+        let replay = Arc::new(replay);
+        let (closing, tasks) = (CancellationToken::new(), TaskTracker::new());
+        let push = Arc::new(self.push(&program, memory.ladders, replay.clone(), closing.clone()));
+        for peer in &self.config.packagers {
+            tasks.spawn(push.clone().run(*peer, stop.clone()));
+        }
+        let over = closing.child_token();
+        tasks.spawn(either(stop.clone(), over.clone()));
+        tasks.spawn(remember(
+            remembered,
+            self.memory.clone(),
+            program,
+            replay.clone(),
+            over,
+        ));
+        let (ended, ends) = mpsc::channel(4);
+        Ok(Opened {
+            program,
+            replay,
+            tasks,
+            closing,
+            ended,
+            ends,
+        })
+    }
+
+    fn outlet(&self, index: usize, opened: &Opened) -> Outlet {
+        Outlet {
+            index,
+            is_video: index < self.plan.rungs.len(),
+            program: opened.program,
+            replay: opened.replay.clone(),
+            metrics: Rung::new(&self.id, &self.plan.id(index)),
+            branch: None,
+            expected: None,
+        }
+    }
+
+    fn watcher(&self, mixer: &Mixer) -> Result<Watcher, Error> {
+        let canvas = picture::info(self.plan.canvas())?;
+        Watcher::spawn(canvas, mixer.state.clone(), self.metrics.clone())
+    }
+
+    fn push(
+        &self,
+        program: &Program,
+        discontinuity: u64,
+        replay: Arc<Replay>,
+        closing: CancellationToken,
+    ) -> Push {
         Push {
             stream: self.id.clone(),
             epoch: program.epoch,
@@ -217,6 +330,7 @@ impl Blueprint {
             hello_max: Duration::from_millis(self.config.feed_hello_ms_max),
             write_max: Duration::from_millis(self.config.feed_write_ms_max),
             metrics: self.metrics.clone(),
+            closing,
         }
     }
 }
@@ -228,6 +342,14 @@ fn bounds(config: &Config, program: &Program) -> Bounds {
         keep_cells: cells(config.replay_ms),
         bytes_max: config.replay_bytes_max,
         behind_cells_max: cells(config.behind_ms_max),
+    }
+}
+
+/// Cancels `over` with `stop`; ends with either.
+async fn either(stop: CancellationToken, over: CancellationToken) {
+    tokio::select! {
+        () = stop.cancelled() => over.cancel(),
+        () = over.cancelled() => {}
     }
 }
 

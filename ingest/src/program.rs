@@ -42,6 +42,24 @@ impl Program {
         }
     }
 
+    /// Starts at `cell`, now.
+    pub(crate) fn at(grid: Grid, cell: Cell, now: Instant) -> Self {
+        let first_frame = grid.first_frame(cell);
+        Self {
+            grid,
+            epoch: Epoch(cell.0),
+            first_frame,
+            first_sample: grid.first_sample(first_frame),
+            t0: now,
+        }
+    }
+
+    /// The program frame that is handed on next after `now`.
+    pub(crate) fn frame_on_its_way(&self, now: Instant) -> u64 {
+        let since = now.saturating_duration_since(self.t0);
+        self.first_frame.saturating_add(self.grid.frame_at(since))
+    }
+
     /// When frame `n` of the ladder is handed on.
     pub(crate) fn due(&self, n: u64) -> Instant {
         self.t0 + self.grid.frame_time(n)

@@ -59,6 +59,9 @@ pub struct Contribution {
     pub seconds: f64,
     /// Milliseconds since its last unit came.
     pub silent_ms: u64,
+    /// Where its stream may be passed through undecoded: whether it is, or why not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub passage: Option<String>,
     /// What it sends, and what to set at it.
     pub doctor: doctor::Report,
 }

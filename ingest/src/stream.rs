@@ -14,6 +14,8 @@ use crate::door::Refusal;
 use crate::ladder::Plan;
 use crate::media::Clock;
 use crate::metrics::{Metrics, Protocol};
+use crate::passage::Form;
+use crate::relay::Relay;
 use crate::report;
 use crate::switcher::State;
 
@@ -33,6 +35,8 @@ pub(crate) struct Stream {
     pub(crate) state: Arc<State>,
     canvas: (u32, u32),
     sounds: u8,
+    /// What a publisher has to send to be passed on as it is; none where it never is.
+    form: Option<Form>,
     to_switcher: SyncSender<(Role, Arc<Contribution>)>,
     places: Mutex<Places>,
 }
@@ -80,6 +84,7 @@ impl Stream {
             state: Arc::default(),
             canvas: plan.canvas(),
             sounds: u8::try_from(plan.sounds.len()).unwrap_or(u8::MAX),
+            form: plan.form(&id),
             to_switcher,
             places: Mutex::new(Places {
                 desk: Desk::new(rules),
@@ -92,7 +97,13 @@ impl Stream {
 
     /// What a publisher needs, whether it is let in or not.
     pub(crate) fn contribution(&self, clock: Clock) -> (Arc<Contribution>, Decoders) {
-        let contribution = Contribution::new(self.origin, self.sounds.into(), clock, self.metrics.clone());
+        let contribution = Contribution::new(
+            self.origin,
+            self.sounds.into(),
+            clock,
+            self.form.clone(),
+            self.metrics.clone(),
+        );
         let contribution = Arc::new(contribution);
         let decoders = Decoders::new(
             contribution.clone(),
@@ -152,6 +163,7 @@ impl Stream {
             peer: inside.who.peer,
             seconds: now.saturating_duration_since(inside.since).as_secs_f64(),
             silent_ms: millis(inside.who.contribution.silent_for(now)),
+            passage: inside.who.contribution.relay().map(Relay::state),
             doctor: inside.who.contribution.examine(now, |exam, now| exam.report(now)),
         });
         let mut contributions: Vec<_> = contributions.collect();

@@ -15,9 +15,10 @@ use crate::error::Error;
 use crate::ladder::Plan;
 use crate::life::{Blueprint, Life, Made};
 use crate::onair::OnAir;
+use crate::pipeline::encoder::Kind;
 use crate::program::Memory;
 use crate::stream::Stream;
-use crate::switcher::Mixer;
+use crate::switcher::{Ended, Mixer};
 
 /// Between the end of a ladder and the next one.
 const REST: Duration = Duration::from_millis(500);
@@ -114,34 +115,48 @@ impl Lives {
         loop {
             let since = Instant::now();
             let encoders = life.encoders().to_vec();
-            let (failure, mixer) = life.end().await;
+            let (ended, mixer) = life.end().await;
             if self.stop.is_cancelled() {
                 return;
             }
-            failures = if since.elapsed() > SOUND_LIFE {
-                1
-            } else {
-                failures + 1
-            };
-            self.blueprint.metrics.ladders_lost.increment(1);
-            let error = failure.unwrap_or_else(|| Error::System("the ladder ended by itself".to_owned()));
-            tracing::error!(stream = %self.blueprint.id, %error, failures, "ladder lost; the next one starts");
-            if let Some(kind) = Life::culprit(&encoders, &error) {
-                tracing::warn!(stream = %self.blueprint.id, encoder = kind.factory(), "passed over from now on");
-                self.blueprint.excluded.insert(kind);
-            }
-            if failures >= FAILURES_MAX {
-                return self.give_up(error).await;
-            }
-            tokio::time::sleep(REST).await;
-            let next = match mixer {
-                Ok(mixer) => begin(&self.blueprint, mixer, &self.stop).await,
-                Err(error) => Err(error),
+            let next = match (ended, mixer) {
+                (_, Err(error)) => Err(error),
+                (Some(Ended::Passes(boarding)), Ok(mixer)) => {
+                    Life::pass(&self.blueprint, boarding, mixer, self.stop.child_token())
+                }
+                (Some(Ended::Encodes), Ok(mixer)) => begin(&self.blueprint, mixer, &self.stop).await,
+                (failed, Ok(mixer)) => {
+                    failures = if since.elapsed() > SOUND_LIFE {
+                        1
+                    } else {
+                        failures + 1
+                    };
+                    let error = match failed {
+                        Some(Ended::Failed(error)) => error,
+                        _ => Error::System("the ladder ended by itself".to_owned()),
+                    };
+                    self.lost(&error, failures, &encoders);
+                    if failures >= FAILURES_MAX {
+                        return self.give_up(error).await;
+                    }
+                    tokio::time::sleep(REST).await;
+                    begin(&self.blueprint, mixer, &self.stop).await
+                }
             };
             life = match next {
                 Ok(life) => life,
                 Err(error) => return self.give_up(error).await,
             };
+        }
+    }
+
+    fn lost(&mut self, error: &Error, failures: u32, encoders: &[Kind]) {
+        let stream = &self.blueprint.id;
+        self.blueprint.metrics.ladders_lost.increment(1);
+        tracing::error!(%stream, %error, failures, "ladder lost; the next one starts");
+        if let Some(kind) = Life::culprit(encoders, error) {
+            tracing::warn!(%stream, encoder = kind.factory(), "passed over from now on");
+            self.blueprint.excluded.insert(kind);
         }
     }
 

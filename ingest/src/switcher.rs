@@ -9,6 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 
+use crate::boarding::{Boarding, Gangway, Step};
 use crate::contribution::Contribution;
 use crate::desk::Role;
 use crate::error::Error;
@@ -201,6 +202,80 @@ impl Mixer {
     fn input(&mut self, role: Role) -> &mut Input {
         role.of_mut(&mut self.inputs)
     }
+
+    /// An instant on the publishers' clock, the only one that goes on over all ladders.
+    fn since_origin(&self, due: Instant) -> Duration {
+        due.saturating_duration_since(self.origin)
+    }
+
+    /// Chooses without handing anything on.
+    pub(crate) fn look(&mut self, due: Instant, sounds: usize) -> Shown {
+        let now = self.since_origin(due);
+        let at = nanos(now);
+        self.admit();
+        let seen = self.inputs.each_mut().map(|input| {
+            let newcomer = input.newcomer(at, sounds);
+            input.tick(at, newcomer)
+        });
+        self.on_air.tick(now, seen, self.state.choice())
+    }
+
+    /// Tells operators what is on air, and forgets who has gone.
+    pub(crate) fn note(&mut self, shown: Shown, metrics: &Metrics) {
+        if self.shown != Some(shown) {
+            tracing::info!(source = ?shown.source, role = shown.role.as_str(), "on air");
+            metrics.show(shown);
+            self.shown = Some(shown);
+            self.state.lock().1 = Some(shown);
+        }
+        for role in Role::ALL {
+            if shown.role != role || shown.source == Source::Slate {
+                self.input(role).forget_if_gone();
+            }
+        }
+    }
+
+    /// The encoder whose picture is on air.
+    fn on_air(&self) -> Option<&Arc<Contribution>> {
+        let shown = self.shown.filter(|shown| shown.source == Source::Contribution)?;
+        self.playing(shown.role)
+    }
+
+    /// Whose picture and sound a role has.
+    pub(crate) fn playing(&self, role: Role) -> Option<&Arc<Contribution>> {
+        let playing = role.of(&self.inputs).current.as_ref();
+        playing.map(|playing| &playing.contribution)
+    }
+
+    /// A role's picture as of the last tick, and `count` samples of its first sound.
+    pub(crate) fn seen_and_heard(
+        &mut self,
+        role: Role,
+        due: Instant,
+        count: usize,
+    ) -> Option<(gst::Buffer, Vec<f32>)> {
+        let at = nanos(self.since_origin(due));
+        let playing = self.input(role).current.as_mut()?;
+        let mut sound = Vec::with_capacity(count * CHANNELS);
+        let reader = playing.readers.first_mut()?;
+        playing.contribution.sound(0, reader, at, count, &mut sound);
+        Some((playing.shown.clone()?, sound))
+    }
+}
+
+fn nanos(since: Duration) -> i64 {
+    i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
+}
+
+/// Why a stream needs another ladder, or none for a while.
+#[derive(Debug)]
+pub(crate) enum Ended {
+    /// It broke.
+    Failed(Error),
+    /// A contribution takes its place.
+    Passes(Boarding),
+    /// A contribution that was passed on leaves its place.
+    Encodes,
 }
 
 /// Everything a tick needs.
@@ -213,24 +288,27 @@ pub(crate) struct Switcher {
     /// Audio renditions.
     pub(crate) sounds: usize,
     pub(crate) overload: Overload,
+    pub(crate) gangway: Gangway,
     pub(crate) watcher: Watcher,
     pub(crate) metrics: Metrics,
     pub(crate) stop: CancellationToken,
 }
 
 impl Switcher {
-    /// Ticks on a thread of its own until `stop`; `failed` hears why it ended otherwise. The thread gives back the
+    /// Ticks on a thread of its own until `stop`; `ended` hears why it ended otherwise. The thread gives back the
     /// mixer, for the next ladder.
     pub(crate) fn spawn(
         mut self,
-        failed: impl Fn(Error) + Send + 'static,
+        ended: impl Fn(Ended) + Send + 'static,
     ) -> Result<JoinHandle<Mixer>, Error> {
         let run = move || {
             // Nobody sees a thread end: a panic must be as loud as an error.
-            let ended = catch_unwind(AssertUnwindSafe(|| self.run()));
+            let result = catch_unwind(AssertUnwindSafe(|| self.run()));
             let panicked = |_| Err(Error::System("the switcher panicked".to_owned()));
-            if let Err(error) = ended.unwrap_or_else(panicked) {
-                failed(error);
+            match result.unwrap_or_else(panicked) {
+                Ok(Some(reason)) => ended(reason),
+                Ok(None) => {}
+                Err(error) => ended(Ended::Failed(error)),
             }
             self.mixer
         };
@@ -240,7 +318,8 @@ impl Switcher {
             .map_err(|e| Error::System(e.to_string()))
     }
 
-    fn run(&mut self) -> Result<(), Error> {
+    /// None where it was stopped.
+    fn run(&mut self) -> Result<Option<Ended>, Error> {
         let half = self.program.grid.frame_time(1) / 2;
         // A missed tick is made up at once with its own number: the encoders never see a hole.
         for n in 0.. {
@@ -258,8 +337,13 @@ impl Switcher {
             if !self.hand_on(n, picture, &sounds) {
                 break;
             }
+            match self.gangway.tick(n, self.mixer.on_air()) {
+                Step::On => {}
+                Step::Over(boarding) => return Ok(Some(Ended::Passes(boarding))),
+                Step::Missed => return Ok(Some(Ended::Encodes)),
+            }
         }
-        Ok(())
+        Ok(None)
     }
 
     fn watch(&self, n: u64, picture: &gst::Buffer, sounds: &[Vec<f32>]) {
@@ -291,7 +375,6 @@ impl Switcher {
 
     /// Chooses, and gives the picture of tick `n` and its sound in every rendition.
     fn tick(&mut self, n: u64) -> (gst::Buffer, Vec<Vec<f32>>) {
-        let now = self.program.grid.frame_time(n);
         let due = self.due(n);
         self.mixer.admit();
         let before = self.mixer.shown;
@@ -302,6 +385,7 @@ impl Switcher {
         let mut old = before.is_some_and(is_cut).then(|| self.sounds(before, n));
         let (inputs, mut newcomers) = (self.mixer.inputs.each_mut(), newcomers.into_iter());
         let seen = inputs.map(|input| input.tick(due, newcomers.next().flatten()));
+        let now = self.mixer.since_origin(self.program.due(n));
         let shown = self.mixer.on_air.tick(now, seen, self.mixer.state.choice());
         if old.is_none() && before.is_some_and(|before| voice(before) != voice(shown)) {
             old = Some(self.sounds(before, n));
@@ -319,8 +403,7 @@ impl Switcher {
 
     /// When tick `n` is due on the publishers' clock, nanoseconds.
     fn due(&self, n: u64) -> i64 {
-        let since = self.program.due(n).saturating_duration_since(self.mixer.origin);
-        i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
+        nanos(self.mixer.since_origin(self.program.due(n)))
     }
 
     fn picture(&mut self, shown: Shown, n: u64) -> gst::Buffer {
@@ -376,17 +459,7 @@ impl Switcher {
         self.metrics
             .frames_repeated
             .increment(u64::from(is_picture && !fresh));
-        if self.mixer.shown != Some(shown) {
-            tracing::info!(source = ?shown.source, role = shown.role.as_str(), "on air");
-            self.metrics.show(shown);
-            self.mixer.shown = Some(shown);
-            self.mixer.state.lock().1 = Some(shown);
-        }
-        for role in Role::ALL {
-            if shown.role != role || shown.source == Source::Slate {
-                self.mixer.input(role).forget_if_gone();
-            }
-        }
+        self.mixer.note(shown, &self.metrics);
     }
 
     fn hand_on(&self, n: u64, picture: gst::Buffer, sounds: &[Vec<f32>]) -> bool {

@@ -11,6 +11,7 @@ use hls::time::AUDIO_FRAME_SAMPLES;
 
 use crate::branch::Branch;
 use crate::metrics::Rung;
+use crate::passage::Passed;
 use crate::pipeline::ladder::Coded;
 use crate::program::Program;
 use crate::push::replay::Replay;
@@ -31,9 +32,23 @@ pub(crate) struct Outlet {
 impl Outlet {
     /// Takes one coded frame, on the encoder's thread.
     pub(crate) fn take(&mut self, coded: Coded) {
-        let Some(time) = self.time(coded.running_ns) else {
-            return;
+        if let Some(time) = self.time(coded.running_ns) {
+            self.timed(time, coded);
+        }
+    }
+
+    /// Takes one unit of an encoder that is passed on.
+    pub(crate) fn pass(&mut self, unit: Passed) {
+        let coded = Coded {
+            running_ns: 0,
+            key: unit.key,
+            data: unit.data,
+            config: unit.config,
         };
+        self.timed(unit.time, coded);
+    }
+
+    fn timed(&mut self, time: u64, coded: Coded) {
         let branch = self.branch.clone();
         let closed = self.closed_by(time);
         match branch {
@@ -61,7 +76,7 @@ impl Outlet {
         }
         self.metrics.units.increment(1);
         self.expected = Some(time + self.step());
-        if self.is_video {
+        if self.branch.is_some() {
             let frame = time.saturating_sub(self.program.first_frame);
             self.metrics
                 .encode

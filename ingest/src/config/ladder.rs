@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hls::id::TrackId;
+use hls::id::{StreamId, TrackId};
 use hls::time::FrameRate;
 use serde::{Deserialize, Serialize};
 
@@ -11,6 +11,8 @@ use crate::shed;
 
 /// Audio renditions of a stream.
 const AUDIO_MAX: usize = 8;
+/// Streams that are named.
+const PASSTHROUGH_MAX: usize = 64;
 
 /// Section `ladder`: the stream's own shape, fixed for its life.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,6 +31,10 @@ pub struct Ladder {
     /// "nvenc", "va", "qsv", "v4l2", "x264", "openh264". The first that passes a trial at start is used; a kind that
     /// is named and does not work is an error. Default "auto".
     pub encoder: Encoder,
+    /// Streams whose encoder is passed through undecoded while it sends exactly this ladder: a track for each rung, of
+    /// its size, at `frame_rate`, without B-frames, with key frames where segments start, and AAC of 48 kHz. Anything
+    /// else is transcoded. Default none; at most 64.
+    pub passthrough: Vec<StreamId>,
     /// What goes when the encoders are slower than real time: "top" (rungs are no longer encoded, largest first, the
     /// last one never; their cells are declared as gaps) or "off" (the whole stream lags). Default "top".
     pub shed: ShedPolicy,
@@ -86,6 +92,7 @@ impl Default for Ladder {
             audio_bitrate_kbps: 128,
             audio: None,
             encoder: Encoder::default(),
+            passthrough: Vec::new(),
             shed: ShedPolicy::default(),
             shed_behind_ms: 800,
             shed_return_ms: 10_000,
@@ -120,6 +127,9 @@ impl Ladder {
             if twice || names.any(|name| *name == sound.name) {
                 wrong.push(format!("ladder.audio[{at}].name: `{}` is used twice", sound.name));
             }
+        }
+        if self.passthrough.len() > PASSTHROUGH_MAX {
+            wrong.push(format!("ladder.passthrough: at most {PASSTHROUGH_MAX} streams"));
         }
         let ranges = [
             ("audio_bitrate_kbps", u64::from(self.audio_bitrate_kbps), 32, 320),

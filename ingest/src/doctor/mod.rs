@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 pub(crate) use line::Line;
 pub use report::{Audio, Code, Declared, Drift, Finding, Report, Severity, Srt, Stamps, Video};
 
-use crate::media::{Clock, Media};
+use crate::media::{Clock, Media, VideoFormat};
 use drift::Trend;
 use line::Counters;
 use pictures::{Picture, Pictures};
@@ -30,6 +30,12 @@ const WINDOW: i64 = 10_000_000_000;
 const SOUNDS_MAX: usize = 8;
 /// Between two packets longer than this the line was silent, nanoseconds.
 const PAUSE: i64 = 1_000_000_000;
+
+/// Width and height of a picture in pixels and whether it is interlaced, where its configuration tells.
+pub(crate) fn picture_size(format: VideoFormat, config: &[u8]) -> Option<((u32, u32), bool)> {
+    let shape = config::video(format, config);
+    Some(((shape.width?, shape.height?), shape.interlaced))
+}
 
 /// One publisher under examination. All instants are nanoseconds of one monotonic clock.
 #[derive(Debug)]

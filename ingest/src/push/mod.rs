@@ -31,6 +31,8 @@ pub(crate) struct Push {
     pub(crate) hello_max: Duration,
     pub(crate) write_max: Duration,
     pub(crate) metrics: Metrics,
+    /// Once cancelled, a feed ends when everything was sent.
+    pub(crate) closing: CancellationToken,
 }
 
 /// Why one connection ended.
@@ -54,7 +56,7 @@ impl Push {
     /// Feeds one packager until `stop`.
     pub(crate) async fn run(self: Arc<Self>, peer: SocketAddr, stop: CancellationToken) {
         let mut backoff = BACKOFF_FIRST;
-        while !stop.is_cancelled() {
+        while !stop.is_cancelled() && !self.closing.is_cancelled() {
             let mut fed = false;
             let lost = tokio::select! {
                 () = stop.cancelled() => Ok(()),
@@ -75,6 +77,7 @@ impl Push {
             }
             tokio::select! {
                 () = stop.cancelled() => return,
+                () = self.closing.cancelled() => return,
                 () = tokio::time::sleep(jittered(backoff)) => {}
             }
             backoff = (backoff * 2).min(BACKOFF_MAX);
@@ -146,7 +149,11 @@ impl Push {
                 timeout(self.write_max, writer.write_all(&bytes)).await??;
                 continue;
             }
+            if self.closing.is_cancelled() {
+                return Ok(());
+            }
             tokio::select! {
+                () = self.closing.cancelled() => {}
                 changed = written.changed() => changed.map_err(|_| Lost::Closed)?,
                 // After its wish a packager has nothing to say; an end of file is how a dead one shows.
                 read = reader.read(&mut nothing) => {

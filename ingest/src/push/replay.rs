@@ -93,6 +93,18 @@ impl Replay {
         self.written.send_replace(written);
     }
 
+    /// Cells from `cell` on are another ladder's: what comes of them is dropped.
+    pub(crate) fn end_at(&self, cell: Cell) {
+        self.ring().until = Some(cell);
+    }
+
+    /// Whether every track is complete up to the end that was set.
+    pub(crate) fn is_closed(&self) -> bool {
+        let ring = self.ring();
+        let until = ring.until.unwrap_or(Cell(u64::MAX));
+        ring.open.iter().all(|open| *open >= until)
+    }
+
     /// Tells the shape once it is known.
     pub(crate) fn shape(&self) -> watch::Receiver<Option<Arc<Shape>>> {
         self.shape.subscribe()
@@ -165,7 +177,10 @@ struct Ring {
     tail: Cell,
     /// Newest cell seen.
     head: Cell,
-    tracks: usize,
+    /// Per track, the first cell not closed by a watermark or a gap.
+    open: Vec<Cell>,
+    /// First cell that is not wanted.
+    until: Option<Cell>,
 }
 
 impl Ring {
@@ -180,7 +195,8 @@ impl Ring {
             bytes: 0,
             tail: epoch,
             head: epoch,
-            tracks,
+            open: vec![epoch; tracks],
+            until: None,
         }
     }
 
@@ -189,6 +205,14 @@ impl Ring {
     }
 
     fn push(&mut self, cell: Cell, message: Message) {
+        if self.until.is_some_and(|until| cell >= until) {
+            return;
+        }
+        if let Message::Watermark { track, cell } | Message::Gap { track, cell } = &message
+            && let Some(open) = self.open.get_mut(usize::from(*track))
+        {
+            *open = cell.next();
+        }
         self.bytes += size(&message);
         self.head = self.head.max(cell);
         self.entries.push_back(Entry { cell, message });
@@ -225,11 +249,11 @@ impl Ring {
         let gaps = if wanted == Cell(0) || missing.is_empty() {
             VecDeque::new()
         } else {
-            (0..self.tracks)
+            (0..self.open.len())
                 .map(|track| (index(track), missing.clone()))
                 .collect()
         };
-        let open = vec![from; self.tracks];
+        let open = vec![from; self.open.len()];
         Cursor {
             next: self.first,
             from,

@@ -16,6 +16,8 @@ mod misbehaviour;
 #[cfg(test)]
 mod packager;
 #[cfg(test)]
+mod passthrough;
+#[cfg(test)]
 mod picture;
 #[cfg(test)]
 mod publish;

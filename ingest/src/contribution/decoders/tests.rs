@@ -66,7 +66,7 @@ impl Bench {
     fn new() -> Self {
         let start = Instant::now();
         let metrics = Metrics::new(&hls::id::StreamId::new("main").unwrap());
-        let contribution = Arc::new(Contribution::new(start, 1, Clock::FLV, metrics.clone()));
+        let contribution = Arc::new(Contribution::new(start, 1, Clock::FLV, None, metrics.clone()));
         let decoders = Decoders::new(contribution.clone(), CANVAS, 1, Clock::FLV, metrics);
         Self {
             contribution,

@@ -1,0 +1,79 @@
+//! While a contribution is passed on: who is on air is watched as ever, and the first fault brings the ladder back.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::boarding::Boarding;
+use crate::error::Error;
+use crate::metrics::{Metrics, Source};
+use crate::program::Program;
+use crate::switcher::{Ended, Mixer};
+use crate::watcher::Watcher;
+
+/// Everything a tick needs.
+pub(crate) struct Passer {
+    pub(crate) mixer: Mixer,
+    pub(crate) program: Program,
+    pub(crate) boarding: Boarding,
+    /// Audio renditions.
+    pub(crate) sounds: usize,
+    pub(crate) watcher: Watcher,
+    pub(crate) metrics: Metrics,
+    pub(crate) stop: CancellationToken,
+}
+
+impl Passer {
+    /// Ticks on a thread of its own until `stop`; `ended` hears why it ended otherwise. The thread gives back the mixer.
+    pub(crate) fn spawn(
+        mut self,
+        ended: impl Fn(Ended) + Send + 'static,
+    ) -> Result<JoinHandle<Mixer>, Error> {
+        let run = move || {
+            let result = catch_unwind(AssertUnwindSafe(|| self.run()));
+            let panicked = |_| Ended::Failed(Error::System("the passer panicked".to_owned()));
+            let reason = self.boarding.contribution.relay().and_then(|relay| relay.close());
+            if !self.stop.is_cancelled() {
+                let reason = reason.map(|fault| fault.to_string()).unwrap_or_default();
+                tracing::warn!(reason, "no longer passed through, the ladder encodes again");
+                ended(result.map_or_else(panicked, |()| Ended::Encodes));
+            }
+            self.mixer
+        };
+        std::thread::Builder::new()
+            .name("passer".to_owned())
+            .spawn(run)
+            .map_err(|e| Error::System(e.to_string()))
+    }
+
+    fn run(&mut self) {
+        for n in 0.. {
+            let due = self.program.due(n);
+            std::thread::sleep(due.saturating_duration_since(Instant::now()));
+            if self.stop.is_cancelled() || !self.tick(n) {
+                return;
+            }
+        }
+    }
+
+    /// False once something else has to be shown.
+    fn tick(&mut self, n: u64) -> bool {
+        let due = self.program.due(n);
+        let shown = self.mixer.look(due, self.sounds);
+        self.mixer.note(shown, &self.metrics);
+        let samples = self.program.samples(n);
+        let count = usize::try_from(samples.end - samples.start).unwrap_or(0);
+        if let Some((picture, sound)) = self.mixer.seen_and_heard(shown.role, due, count) {
+            self.watcher
+                .show(n, self.program.grid.frame_time(n), &picture, &sound);
+        }
+        let passed = &self.boarding.contribution;
+        let on_air = self.mixer.playing(shown.role);
+        let is_on_air = on_air.is_some_and(|on_air| Arc::ptr_eq(on_air, passed))
+            && matches!(shown.source, Source::Contribution | Source::Hold);
+        is_on_air && passed.relay().is_some_and(|relay| relay.first().is_some())
+    }
+}
