@@ -22,6 +22,7 @@ use crate::passer::Passer;
 use crate::picture::{self, TestPicture};
 use crate::pipeline::encoder::{self, Kind};
 use crate::pipeline::slate::Slate;
+use crate::pipeline::thumbnail::Thumbnails;
 use crate::pipeline::{self, ladder::Ladder};
 use crate::program::{Memory, Program, wall};
 use crate::push::Push;
@@ -160,8 +161,10 @@ impl Life {
         let opened = blueprint.open(&plan, start, &stop)?;
         let outlets = (0..plan.tracks()).map(|index| blueprint.outlet(index, &opened));
         relay.open(outlets.collect());
+        let state = mixer.state.clone();
         let passer = Passer {
             watcher: blueprint.watcher(&mixer)?,
+            thumbnails: Thumbnails::new(&plan, move |jpeg| state.keep_thumbnail(jpeg))?,
             mixer,
             program: opened.program,
             boarding,

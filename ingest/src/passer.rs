@@ -3,16 +3,20 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
 use crate::boarding::Boarding;
 use crate::error::Error;
 use crate::metrics::{Metrics, Source};
+use crate::pipeline::thumbnail::Thumbnails;
 use crate::program::Program;
 use crate::switcher::{Ended, Mixer};
 use crate::watcher::Watcher;
+
+/// As often as a ladder makes one.
+const THUMBNAIL_EVERY: Duration = Duration::from_secs(2);
 
 /// Everything a tick needs.
 pub(crate) struct Passer {
@@ -22,6 +26,7 @@ pub(crate) struct Passer {
     /// Audio renditions.
     pub(crate) sounds: usize,
     pub(crate) watcher: Watcher,
+    pub(crate) thumbnails: Thumbnails,
     pub(crate) metrics: Metrics,
     pub(crate) stop: CancellationToken,
 }
@@ -69,6 +74,9 @@ impl Passer {
         if let Some((picture, sound)) = self.mixer.seen_and_heard(shown.role, due, count) {
             self.watcher
                 .show(n, self.program.grid.frame_time(n), &picture, &sound);
+            if n.is_multiple_of(self.program.grid.frame_at(THUMBNAIL_EVERY).max(1)) {
+                self.thumbnails.take(picture);
+            }
         }
         let passed = &self.boarding.contribution;
         let on_air = self.mixer.playing(shown.role);

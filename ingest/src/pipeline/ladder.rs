@@ -8,7 +8,7 @@ use gst::prelude::*;
 use gst_app::{AppSink, AppSinkCallbacks, AppSrc};
 
 use super::encoder::Kind;
-use super::{SOUND_CAPS, build_error, element, parse, picture_caps, watch_errors};
+use super::{SOUND_CAPS, build_error, element, parse, picture_caps, thumbnail, watch_errors};
 use crate::branch::{Branch, Pass};
 use crate::error::Error;
 use crate::ladder::Plan;
@@ -72,15 +72,7 @@ impl Ladder {
 
     /// Sends a JPEG of the smallest rung's picture to `take` every 2 s.
     pub(crate) fn on_thumbnail(&self, take: impl Fn(Bytes) + Send + 'static) -> Result<(), Error> {
-        let sink: AppSink = element(NAME, &self.pipeline, "thumbnail")?;
-        let callbacks = AppSinkCallbacks::builder().new_sample(move |sink| {
-            let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
-            let jpeg = sample.buffer().and_then(|buffer| buffer.map_readable().ok());
-            jpeg.iter().for_each(|jpeg| take(Bytes::copy_from_slice(jpeg)));
-            Ok(gst::FlowSuccess::Ok)
-        });
-        sink.set_callbacks(callbacks.build());
-        Ok(())
+        thumbnail::on_jpeg(&self.pipeline, NAME, take)
     }
 
     /// Puts `branch` around the encoder of rung `index`: it says what goes in, and sees what comes out.
@@ -183,17 +175,11 @@ pub(crate) fn key_event() -> gst::Event {
 }
 
 /// Never in anybody's way: one picture may wait, and an older one gives way to a newer.
-fn thumbnail(plan: &Plan, last: usize) -> String {
-    let (width, height) = plan
-        .rungs
-        .last()
-        .map_or((640, 360), |rung| (rung.width, rung.height));
-    let shown = width.min(THUMBNAIL_WIDTH);
-    let height = (height * shown / width.max(1)).next_multiple_of(2);
+fn thumbnails(plan: &Plan, last: usize) -> String {
     format!(
         "t{last}. ! queue leaky=downstream max-size-buffers=1 max-size-bytes=0 max-size-time=0 \
-         ! videorate drop-only=true ! video/x-raw,framerate=1/2 ! videoscale \
-         ! video/x-raw,width={shown},height={height} ! jpegenc quality=80 ! appsink name=thumbnail {SINK} "
+         ! videorate drop-only=true ! video/x-raw,framerate=1/2 ! {}",
+        thumbnail::elements(plan, SINK)
     )
 }
 
@@ -232,7 +218,7 @@ fn launch_line(plan: &Plan, encoders: &[Kind]) -> String {
             kind.line(&encoder_name(index), rung, plan)
         );
     }
-    line += &thumbnail(plan, last);
+    line += &thumbnails(plan, last);
     for (sound, out) in (0..plan.sounds.len()).zip(plan.rungs.len()..) {
         line += &format!(
             "appsrc name=audio{sound} is-live=true format=time block=false max-bytes=0 max-buffers={FRAMES_MAX} \
@@ -244,11 +230,9 @@ fn launch_line(plan: &Plan, encoders: &[Kind]) -> String {
     line
 }
 
-/// Pixels across a thumbnail, at most.
-const THUMBNAIL_WIDTH: u32 = 640;
 const QUEUE_FRAMES: u64 = 8;
 const QUEUE: &str = "queue max-size-buffers=8 max-size-bytes=0 max-size-time=0";
-const SINK: &str = "sync=false async=false enable-last-sample=false max-buffers=64";
+pub(super) const SINK: &str = "sync=false async=false enable-last-sample=false max-buffers=64";
 
 /// Room for all that may wait before the rung is shed, so that a slow encoder holds up nobody else.
 fn encoder_queue(plan: &Plan) -> String {

@@ -5,6 +5,7 @@ pub(crate) mod decode;
 pub(crate) mod encoder;
 pub(crate) mod ladder;
 pub(crate) mod slate;
+pub(crate) mod thumbnail;
 
 use gst::prelude::*;
 
