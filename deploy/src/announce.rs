@@ -30,6 +30,8 @@ pub(crate) struct Publishers {
     pub(crate) rtmp: SocketAddr,
     pub(crate) rtmps: Option<SocketAddr>,
     pub(crate) srt: SocketAddr,
+    /// Where an OBS asks that sends the whole ladder.
+    pub(crate) multitrack: Option<SocketAddr>,
     /// What SRT encoders must encrypt with, unless their key says otherwise.
     pub(crate) srt_passphrase: Option<String>,
 }
@@ -115,6 +117,10 @@ impl Places {
             let line = format!("RTMP with TLS     rtmps://{}/live", dialable(rtmps, host));
             lines.insert(5, line);
         }
+        if let Some(multitrack) = self.publishers.multitrack {
+            let url = format!("http://{}/multitrack", dialable(multitrack, host));
+            lines.insert(lines.len() - 2, format!("OBS multitrack    {url}"));
+        }
         match self.https {
             Some(https) => {
                 let url = format!("https://{}/watch/{}", dialable(https, host), self.stream);
@@ -194,6 +200,7 @@ mod tests {
                 rtmp: at(1935),
                 rtmps: Some(at(1936)),
                 srt: at(8890),
+                multitrack: Some(at(1937)),
                 srt_passphrase: None,
             },
             http: at(8080),
@@ -221,6 +228,7 @@ mod tests {
             .collect();
         assert!(widths.windows(2).all(|pair| pair[0] == pair[1]), "{card}");
         assert!(card.contains("Stream Key  k3y") && card.contains("https://"));
+        assert!(card.contains(":1937/multitrack"));
         assert!(
             Places {
                 https: None,

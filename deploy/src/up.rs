@@ -198,6 +198,7 @@ impl Up {
                 rtmp: open.rtmp,
                 rtmps: open.rtmps,
                 srt: open.srt,
+                multitrack: open.multitrack,
                 srt_passphrase,
             });
         }

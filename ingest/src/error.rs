@@ -62,6 +62,9 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+    /// The listener for OBS's questions could not be opened.
+    #[error(transparent)]
+    Ask(#[from] listen::Error),
     /// The SRT listener could not be opened.
     #[error("srt cannot listen (config key `ingest.srt.listen`)")]
     Srt(#[source] Box<srt::Error>),

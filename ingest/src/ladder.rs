@@ -63,6 +63,11 @@ impl Plan {
             .map_or((640, 360), |rung| (rung.width, rung.height))
     }
 
+    /// Whether any stream may be passed through.
+    pub(crate) fn passes(&self) -> bool {
+        !self.passthrough.is_empty()
+    }
+
     /// What an encoder has to send to be passed through; none where the stream is always transcoded.
     pub(crate) fn form(&self, stream: &StreamId) -> Option<Form> {
         self.passthrough.contains(stream).then(|| Form {

@@ -85,6 +85,7 @@ mod ladder;
 mod life;
 mod media;
 mod metrics;
+mod multitrack;
 mod onair;
 mod overload;
 mod passage;

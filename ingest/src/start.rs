@@ -23,7 +23,7 @@ use crate::ladder::Plan;
 use crate::metrics::{Listener, Protocol};
 use crate::report::Control;
 use crate::streams::Streams;
-use crate::{rtmp, srt};
+use crate::{multitrack, rtmp, srt};
 
 /// Everything an ingest is made from.
 #[derive(Debug)]
@@ -57,6 +57,8 @@ pub struct Ports {
     pub rtmps: Option<SocketAddr>,
     /// SRT, over UDP.
     pub srt: SocketAddr,
+    /// HTTP, where an OBS that sends the whole ladder asks for it; none where no stream is passed through.
+    pub multitrack: Option<SocketAddr>,
 }
 
 /// An ingest at work. Dropping it stops it without waiting.
@@ -83,12 +85,12 @@ impl Ingest {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let plan = Plan::new(&self.ladder, self.profile, cores)
             .map_err(|e| Error::Config(vec![format!("ladder.frame_rate: {e}")]))?;
-        let listeners = Listeners::open(&self.config, self.tls.is_some())?;
+        let listeners = Listeners::open(&self.config, self.tls.is_some(), plan.passes()).await?;
         let (stop, tasks) = (self.shutdown.child_token(), TaskTracker::new());
         let (failed, failures) = mpsc::channel(4);
         let streams = Arc::new(Streams {
             config: self.config.clone(),
-            plan,
+            plan: plan.clone(),
             feed_secret: self.feed_secret,
             data_dir: self.data_dir,
             failed,
@@ -114,6 +116,7 @@ impl Ingest {
             tasks: tasks.clone(),
         });
         let front = Front {
+            plan,
             addresses: Addresses::new(self.config.connections_per_ip_max),
             config: self.config,
             tls: self.tls,
@@ -137,10 +140,11 @@ impl Ingest {
 struct Listeners {
     rtmp: (TcpListener, SocketAddr),
     rtmps: Option<(TcpListener, SocketAddr)>,
+    multitrack: Option<listen::Listener>,
 }
 
 impl Listeners {
-    fn open(config: &Config, tls: bool) -> Result<Self, Error> {
+    async fn open(config: &Config, tls: bool, passes: bool) -> Result<Self, Error> {
         let open = |addr, key| {
             let listener = rtmp::listen(addr, key)?;
             let taken = listener.local_addr();
@@ -148,7 +152,14 @@ impl Listeners {
             Ok::<_, Error>((listener, taken))
         };
         let rtmps = || open(config.rtmps.listen, "ingest.rtmps.listen");
+        let multitrack = if passes {
+            let key = "ingest.multitrack.listen";
+            Some(listen::bind("multitrack", key, config.multitrack.listen).await?)
+        } else {
+            None
+        };
         Ok(Self {
+            multitrack,
             rtmp: open(config.rtmp.listen, "ingest.rtmp.listen")?,
             rtmps: tls.then(rtmps).transpose()?,
         })
@@ -158,6 +169,7 @@ impl Listeners {
 /// What all listeners share.
 struct Front {
     config: Config,
+    plan: Plan,
     tls: Option<Arc<rustls::ServerConfig>>,
     door: Arc<Door>,
     addresses: Addresses,
@@ -180,6 +192,7 @@ impl Front {
             rtmp: listeners.rtmp.1,
             rtmps: listeners.rtmps.as_ref().map(|(_, addr)| *addr),
             srt: srt.address,
+            multitrack: listeners.multitrack.as_ref().map(listen::Listener::address),
         };
         self.tasks.spawn(srt.run(self.stop.clone()));
         let plain = Arc::new(self.rtmp(Protocol::Rtmp));
@@ -188,7 +201,28 @@ impl Front {
             let encrypted = Arc::new(self.rtmp(Protocol::Rtmps));
             self.tasks.spawn(encrypted.run(listener));
         }
+        if let Some(listener) = listeners.multitrack {
+            self.tasks.spawn(self.multitrack(listener, ports));
+        }
         Ok(ports)
+    }
+
+    /// Tells every OBS that asks what the ladder is.
+    fn multitrack(&self, listener: listen::Listener, ports: Ports) -> impl Future<Output = ()> + use<> {
+        let desk = Arc::new(multitrack::serve::Desk {
+            door: self.door.clone(),
+            plan: self.plan.clone(),
+            encoder: self.config.multitrack.encoder.clone(),
+            rtmp: ports.rtmp.port(),
+            rtmps: ports.rtmps.map(|rtmps| rtmps.port()),
+        });
+        let limits = listen::Limits {
+            connections: self.config.multitrack.connections_max,
+            ..Default::default()
+        };
+        listener.serve(None, limits, self.stop.clone(), move |request| {
+            desk.clone().answer(request)
+        })
     }
 
     fn rtmp(&self, protocol: Protocol) -> rtmp::Server {

@@ -58,6 +58,11 @@ fn listeners(config: &Config) -> Vec<(&'static str, SocketAddr, Transport)> {
         ("ingest.rtmps.listen", config.ingest.rtmps.listen, Transport::Tcp),
         ("ingest.srt.listen", config.ingest.srt.listen, Transport::Udp),
     ]);
+    #[cfg(feature = "ingest")]
+    if !config.ladder.passthrough.is_empty() {
+        let listen = config.ingest.multitrack.listen;
+        ports.push(("ingest.multitrack.listen", listen, Transport::Tcp));
+    }
     #[cfg(feature = "packager")]
     ports.extend([
         (

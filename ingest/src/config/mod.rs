@@ -3,6 +3,7 @@
 mod hook;
 mod ladder;
 mod listeners;
+mod multitrack;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -17,6 +18,7 @@ use crate::onair::Waits;
 pub use hook::{Hook, OnFailure};
 pub use ladder::{Audio, Encoder, Ladder, Preset, Rate, Rung, ShedPolicy};
 pub use listeners::{Rtmp, Rtmps, Srt};
+pub use multitrack::Multitrack;
 
 /// Section `ingest`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,6 +30,8 @@ pub struct Config {
     pub rtmps: Rtmps,
     /// The SRT listener.
     pub srt: Srt,
+    /// What an OBS is told that sends the whole ladder.
+    pub multitrack: Multitrack,
     /// Who else is asked.
     pub hook: Hook,
     /// File of the stream keys that `ringside key` makes. Absent = `keys.toml` in the data directory. Followed while
@@ -83,6 +87,7 @@ impl Default for Config {
             rtmp: Rtmp::default(),
             rtmps: Rtmps::default(),
             srt: Srt::default(),
+            multitrack: Multitrack::default(),
             hook: Hook::default(),
             keys: None,
             streams_max: 8,
@@ -112,6 +117,7 @@ impl Config {
     pub fn validate(&self) -> Vec<String> {
         let mut wrong = self.rtmp.validate();
         wrong.extend(self.srt.validate());
+        wrong.extend(self.multitrack.validate());
         wrong.extend(self.hook.validate());
         if self.packagers.is_empty() {
             wrong.push("ingest.packagers: at least one address is needed".to_owned());

@@ -5,10 +5,13 @@ use std::time::Duration;
 use feed::{Codec, Hello, Unit};
 use hls::id::{Cell, StreamId, TrackId};
 use ingest::config::{Ladder, Rung};
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use crate::encoder::{BEEP, Encoder, FLASH};
 use crate::picture::pictures;
-use crate::stage::{KEY, Stage};
+use crate::stage::{KEY, Stage, frames_more};
 
 fn rung(name: &str, width: u32, height: u32) -> Rung {
     let text = format!("name = \"{name}\"\nwidth = {width}\nheight = {height}\nbitrate_kbps = 300");
@@ -48,6 +51,105 @@ fn publish(stage: &Stage, gop: &str) -> Encoder {
         "2",
     ];
     Encoder::enhanced(stage.ingest.ports().rtmp, KEY, &[FLASH, BEEP], &options)
+}
+
+/// Posts what OBS posts; gives what OBS would read.
+async fn ask(stage: &Stage, key: &str) -> Value {
+    let to = stage
+        .ingest
+        .ports()
+        .multitrack
+        .expect("a stream is passed through");
+    let asked = json!({
+        "service": "IVS", "schema_version": "2024-06-04", "authentication": key,
+        "client": {"name": "obs-studio", "version": "31.0.0", "supported_codecs": ["h264"]},
+        "capabilities": {"cpu": {"physical_cores": 2, "logical_cores": 2}, "memory": {"total": 1, "free": 1}},
+        "preferences": {
+            "maximum_aggregate_bitrate": null, "maximum_video_tracks": null, "vod_track_audio": false,
+            "width": 640, "height": 360, "canvas_width": 640, "canvas_height": 360,
+            "framerate": {"numerator": 30, "denominator": 1},
+        },
+    });
+    let body = asked.to_string();
+    let mut socket = TcpStream::connect(to).await.unwrap();
+    let head = format!(
+        "POST /multitrack HTTP/1.1\r\nhost: 127.0.0.1:1\r\nconnection: close\r\n\
+         content-type: application/json\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    socket
+        .write_all(format!("{head}{body}").as_bytes())
+        .await
+        .unwrap();
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).await.unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+    serde_json::from_str(body).unwrap()
+}
+
+/// Does with ffmpeg what OBS does with the answer.
+fn publish_as_told(told: &Value) -> Encoder {
+    let mut options: Vec<String> = Vec::new();
+    let encoders = told["encoder_configurations"].as_array().unwrap();
+    for (track, encoder) in encoders.iter().enumerate() {
+        let settings = &encoder["settings"];
+        options.extend(["-map", "0:v"].map(str::to_owned));
+        for (option, value) in [
+            (
+                format!("-s:v:{track}"),
+                format!("{}x{}", encoder["width"], encoder["height"]),
+            ),
+            (format!("-b:v:{track}"), format!("{}k", settings["bitrate"])),
+            (
+                format!("-x264opts:v:{track}"),
+                settings["x264opts"].as_str().unwrap().replace(' ', ":"),
+            ),
+        ] {
+            options.extend([option, value]);
+        }
+    }
+    options.extend(["-map", "1:a", "-ar", "48000", "-ac", "2"].map(str::to_owned));
+    let endpoint = &told["ingest_endpoints"][0];
+    let url = endpoint["url_template"].as_str().unwrap();
+    let (scheme, rest) = url.split_once("://").unwrap();
+    assert_eq!((scheme, endpoint["protocol"].as_str()), ("rtmp", Some("RTMP")));
+    let (to, path) = rest.split_once('/').unwrap();
+    assert_eq!(path, "live/{stream_key}");
+    // OBS adds the name of the configuration to the key.
+    let key = format!(
+        "{KEY}?clientConfigId={}",
+        told["meta"]["config_id"].as_str().unwrap()
+    );
+    let options: Vec<&str> = options.iter().map(String::as_str).collect();
+    Encoder::enhanced(to.parse().unwrap(), &key, &[FLASH, BEEP], &options)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_encoder_that_asks_for_the_ladder_and_sends_it_is_passed_on() {
+    let stage = Stage::set(ladder()).await;
+    let refused = ask(&stage, "wrong").await;
+    assert_eq!(refused["status"]["result"], "error");
+    assert!(
+        refused["status"]["html_en_us"]
+            .as_str()
+            .unwrap()
+            .contains("stream key"),
+        "{refused}"
+    );
+    let told = ask(&stage, KEY).await;
+    assert_eq!(told["status"]["result"], "success");
+    let encoder = publish_as_told(&told);
+    let within = Duration::from_secs(20);
+    stage
+        .packager
+        .wait_for("passing on", within, |seen| seen.hellos.len() == 2)
+        .await;
+    frames_more(&stage.packager, 60).await;
+    let report = stage.ingest.control().streams().await.remove(0);
+    assert_eq!(report.contributions[0].passage.as_deref(), Some("passed through"));
+    drop(encoder);
+    stage.strike().await;
 }
 
 /// The units of each hello, by the epochs.

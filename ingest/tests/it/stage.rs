@@ -50,6 +50,7 @@ impl Stage {
         };
         let free = "127.0.0.1:0".parse().unwrap();
         (config.rtmp.listen, config.rtmps.listen, config.srt.listen) = (free, free, free);
+        config.multitrack.listen = free;
         change(&mut config);
         let stream = StreamId::new("main").unwrap();
         let shutdown = CancellationToken::new();
