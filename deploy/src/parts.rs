@@ -4,7 +4,7 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
 
-#[cfg(any(feature = "packager", feature = "edge"))]
+#[cfg(any(feature = "packager", feature = "edge", feature = "ingest"))]
 use anyhow::Context as _;
 #[cfg(feature = "ingest")]
 use hls::id::StreamId;
@@ -51,7 +51,7 @@ pub(crate) async fn edge(
     data: &Data,
     shutdown: &CancellationToken,
 ) -> anyhow::Result<(Service, SocketAddr, Option<SocketAddr>)> {
-    let edge = fanout::Edge::bind(config.edge.clone(), Some(self_signed(data)?)).await?;
+    let edge = fanout::Edge::bind(config.edge.clone(), Some(certificate(config, data)?)).await?;
     let (http, https) = (edge.http_address(), edge.https_address());
     let run = edge.run(shutdown.clone());
     let service: Service = (
@@ -64,22 +64,17 @@ pub(crate) async fn edge(
     Ok((service, http, https))
 }
 
-/// A certificate for RTMPS, the viewers' own, where this build can make one.
-#[cfg(feature = "ingest")]
-fn publishers_tls(data: &Data) -> anyhow::Result<Option<std::sync::Arc<rustls::ServerConfig>>> {
-    #[cfg(feature = "edge")]
-    return self_signed(data).map(Some);
-    #[cfg(not(feature = "edge"))]
-    return {
-        let _without_certificates = data;
-        Ok(None)
+/// The certificate of viewers' and encoders' ports: the operator's, else one made on the first run.
+#[cfg(any(feature = "edge", feature = "ingest"))]
+fn certificate(config: &Config, data: &Data) -> anyhow::Result<std::sync::Arc<rustls::ServerConfig>> {
+    let loaded = match (&config.tls.certificate, &config.tls.key) {
+        (Some(certificate), Some(key)) => listen::tls::load(certificate, key),
+        (_, _) => {
+            let names = vec!["localhost".to_owned(), "ringside.local".to_owned()];
+            listen::tls::self_signed(&data.dir().join("tls"), names)
+        }
     };
-}
-
-#[cfg(feature = "edge")]
-fn self_signed(data: &Data) -> anyhow::Result<std::sync::Arc<rustls::ServerConfig>> {
-    let names = vec!["localhost".to_owned(), "ringside.local".to_owned()];
-    fanout::tls::self_signed(&data.dir().join("tls"), names).context("TLS")
+    loaded.context("TLS (config keys `tls.certificate` and `tls.key`)")
 }
 
 /// Starts the ingest on its test picture; returns where encoders connect.
@@ -100,7 +95,7 @@ pub(crate) async fn ingest(
         keys: ingest::Keys::new(vec![(key.to_owned(), stream.clone())]),
         feed_secret: secret.as_bytes().to_vec(),
         data_dir: data.dir().to_owned(),
-        tls: publishers_tls(data)?,
+        tls: Some(certificate(config, data)?),
         shutdown: shutdown.clone(),
     };
     let running = ingest.start().await?;

@@ -12,7 +12,6 @@
 //! | `fetch` | how an object that is not live is fetched once for all |
 //! | `upstream` | how a parent is asked |
 //! | `page` | the watch page |
-//! | [`tls`] | the certificate |
 //!
 //! # Life of a request
 //! `listen` -> `edge` (parse the path) -> `streams` (find or start the mirror) -> `hls::reload` (now, later or
@@ -33,7 +32,6 @@ mod metrics;
 mod mirror;
 mod page;
 mod streams;
-pub mod tls;
 mod track;
 mod upstream;
 

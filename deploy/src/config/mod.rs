@@ -17,6 +17,8 @@ pub(crate) struct Config {
     pub(crate) profile: Profile,
     /// `[data]`
     pub(crate) data: Data,
+    /// `[tls]`
+    pub(crate) tls: Tls,
     /// `[feed]`
     pub(crate) feed: Feed,
     /// `[ingest]`
@@ -56,6 +58,17 @@ impl Default for Data {
     }
 }
 
+/// `[tls]`: for HTTPS and RTMPS.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Tls {
+    /// PEM file with the certificate and those that vouch for it; absent = one is made, which browsers ask about and
+    /// OBS refuses.
+    pub(crate) certificate: Option<PathBuf>,
+    /// PEM file with the certificate's private key.
+    pub(crate) key: Option<PathBuf>,
+}
+
 /// `[feed]`
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -81,15 +94,19 @@ impl Default for Ops {
 }
 
 /// Keys that have no default, so that the default configuration does not show them.
-const UNSET: [&str; 8] = [
+const UNSET: [&str; 12] = [
     "edge.home",
     "feed.secret",
     "ingest.hook.secret",
     "ingest.hook.url",
     "ingest.keys",
+    "ingest.slate_image",
+    "ingest.slate_loop",
     "ingest.srt.passphrase",
     "ladder.audio",
     "ladder.rungs",
+    "tls.certificate",
+    "tls.key",
 ];
 
 /// Keys whose value is never printed.
@@ -117,6 +134,9 @@ impl Config {
                 "ops.listen: {} is not a loopback address",
                 self.ops.listen
             ));
+        }
+        if self.tls.certificate.is_some() != self.tls.key.is_some() {
+            mistakes.push("tls: `certificate` and `key` are set together".to_owned());
         }
         if self.feed.secret.as_ref().is_some_and(|secret| secret.len() < 16) {
             mistakes.push("feed.secret: at least 16 characters".to_owned());

@@ -1,7 +1,7 @@
 //! HTTP listeners of origin, edge and ops: bounded connections, deadlines, TLS, and a drain that loses nobody.
 //!
 //! Code map: `serve` the accept loop, [`Body`] an answer made of shared chunks, [`answer`] the headers that
-//! origin and edge share.
+//! origin and edge share, [`tls`] the certificate.
 //!
 //! Invariants:
 //! - A connection has a deadline in every state: TLS handshake, request head, idle, and unacknowledged bytes.
@@ -12,6 +12,7 @@ pub mod answer;
 mod body;
 mod metrics;
 mod serve;
+pub mod tls;
 
 pub use body::Body;
 pub use serve::{Error, Limits, Listener, bind};

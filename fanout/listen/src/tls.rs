@@ -1,4 +1,4 @@
-//! The certificate HTTPS is served with.
+//! The certificate that HTTPS and RTMPS are served with.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -36,7 +36,8 @@ pub fn self_signed(dir: &Path, names: Vec<String>) -> Result<Arc<rustls::ServerC
     load(&cert, &key)
 }
 
-fn load(cert: &Path, key: &Path) -> Result<Arc<rustls::ServerConfig>, Error> {
+/// TLS with a certificate chain and its key, both PEM.
+pub fn load(cert: &Path, key: &Path) -> Result<Arc<rustls::ServerConfig>, Error> {
     let pem = |path: &Path| {
         let path = path.to_owned();
         move |error| Error::Pem(path, error)
@@ -44,6 +45,9 @@ fn load(cert: &Path, key: &Path) -> Result<Arc<rustls::ServerConfig>, Error> {
     let chain = CertificateDer::pem_file_iter(cert)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
         .map_err(pem(cert))?;
+    if chain.is_empty() {
+        return Err(pem(cert)(rustls::pki_types::pem::Error::NoItemsFound));
+    }
     let key = PrivateKeyDer::from_pem_file(key).map_err(pem(key))?;
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let mut config = rustls::ServerConfig::builder_with_provider(provider)
@@ -67,4 +71,25 @@ fn write_private(path: &Path, text: &str) -> Result<(), Error> {
         .and_then(|()| file.sync_all())
         .map_err(failed)?;
     std::fs::rename(&draft, path).map_err(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pair_that_does_not_fit_is_refused_by_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let (one, other) = (dir.path().join("one"), dir.path().join("other"));
+        self_signed(&one, vec!["localhost".to_owned()]).unwrap();
+        self_signed(&other, vec!["localhost".to_owned()]).unwrap();
+        load(&one.join("cert.pem"), &one.join("key.pem")).unwrap();
+        let refused = |cert: PathBuf, key: PathBuf| load(&cert, &key).unwrap_err();
+        let mixed = refused(one.join("cert.pem"), other.join("key.pem"));
+        assert!(matches!(mixed, Error::Pair(_)), "{mixed}");
+        let swapped = refused(one.join("key.pem"), one.join("cert.pem"));
+        assert!(swapped.to_string().contains("key.pem"), "{swapped}");
+        let missing = refused(dir.path().join("none.pem"), one.join("key.pem"));
+        assert!(missing.to_string().contains("none.pem"), "{missing}");
+    }
 }
