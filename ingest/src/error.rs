@@ -51,6 +51,14 @@ pub enum Error {
         /// Lateness of the frame that could not be handed on, milliseconds.
         behind_ms: u64,
     },
+    /// The probe of a new stream's ladder found the machine too slow for it.
+    #[error(
+        "this machine encodes the ladder at {times:.1} x real time: fewer or smaller `ladder.rungs`, or `ladder.probe = \"warn\"`"
+    )]
+    TooSlow {
+        /// Multiple of real time.
+        times: f64,
+    },
     /// A listener could not be opened.
     #[error("cannot listen on {addr} (config key `{key}`)")]
     Listen {

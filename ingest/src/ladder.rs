@@ -4,7 +4,7 @@ use feed::message::{Codec, Track};
 use hls::id::{StreamId, TrackId};
 use hls::time::{Grid, GridError, Profile};
 
-use crate::config::{Audio, Encoder, Ladder, Preset, Rung};
+use crate::config::{Audio, Encoder, Ladder, Preset, Probe, Rung};
 use crate::passage::Form;
 use crate::shed;
 
@@ -31,6 +31,8 @@ pub(crate) struct Plan {
     pub(crate) encoder: Encoder,
     /// None where nothing is ever shed.
     pub(crate) shed: Option<shed::Rules>,
+    /// Whether the machine is asked first.
+    pub(crate) probe: Probe,
     /// Streams whose encoders may be passed through.
     passthrough: Vec<StreamId>,
 }
@@ -52,6 +54,7 @@ impl Plan {
             audio_bps: u64::from(ladder.audio_bitrate_kbps) * 1_000,
             encoder: ladder.encoder,
             shed: ladder.shed_rules(),
+            probe: ladder.probe,
             passthrough: ladder.passthrough.clone(),
         })
     }

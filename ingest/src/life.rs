@@ -174,6 +174,7 @@ impl Life {
         };
         let epoch = opened.program.epoch.0;
         let mixer = passer.spawn(opened.teller())?;
+        blueprint.metrics.passages.increment(1);
         tracing::info!(stream = %blueprint.id, epoch, "the encoder is passed through");
         Ok(opened.life(stop, mixer, None, Vec::new()))
     }

@@ -85,6 +85,10 @@ pub(crate) struct Metrics {
     pub(crate) publishes: Counter,
     /// Ladders that failed and were begun anew.
     pub(crate) ladders_lost: Counter,
+    /// Multiple of real time at which the ladder was encoded when the stream was created.
+    pub(crate) probe_factor: Gauge,
+    /// Times an encoder was passed through.
+    pub(crate) passages: Counter,
     /// Encoders closed because a newer one came with the same key.
     pub(crate) takeovers: Counter,
     /// Ticks that were not watched because the watch was behind.
@@ -118,6 +122,8 @@ impl Metrics {
             feed_gaps: counter!("ringside_ingest_feed_gap_cells_total", "stream" => id()),
             publishes: counter!("ringside_ingest_publishes_total", "stream" => id()),
             takeovers: counter!("ringside_ingest_takeovers_total", "stream" => id()),
+            probe_factor: gauge!("ringside_ingest_probe_factor", "stream" => id()),
+            passages: counter!("ringside_ingest_passages_total", "stream" => id()),
             ladders_lost: counter!("ringside_ingest_ladders_lost_total", "stream" => id()),
             unwatched: counter!("ringside_ingest_unwatched_ticks_total", "stream" => id()),
             loudness: ["momentary", "short_term", "integrated"]
@@ -422,6 +428,14 @@ fn describe() {
     describe_counter!(
         "ringside_ingest_ladders_lost_total",
         "Ladders that failed and were begun anew"
+    );
+    describe_gauge!(
+        "ringside_ingest_probe_factor",
+        "Multiple of real time at which the ladder was encoded when the stream was created"
+    );
+    describe_counter!(
+        "ringside_ingest_passages_total",
+        "Times an encoder's own pictures became the rungs"
     );
     describe_gauge!(
         "ringside_ingest_on_air_role",

@@ -14,7 +14,7 @@ use crate::error::Error;
 use crate::ladder::{AUDIO_RATE, CHANNELS, Plan};
 use crate::pipeline::{self, encoder, ladder::Ladder};
 
-/// Encoders, queues and caches are filled before anything is counted.
+/// Encoders, queues and caches are filled before anything is counted, for so long at most.
 const WARM_UP: Duration = Duration::from_millis(500);
 /// Raw frames that wait; enough to keep every encoder busy.
 const DEPTH: u64 = 16;
@@ -69,8 +69,13 @@ pub fn ladder(config: &LadderConfig, profile: Profile, length: Duration) -> Resu
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let plan = Plan::new(config, profile, cores)
         .map_err(|e| Error::Config(vec![format!("ladder.frame_rate: {e}")]))?;
-    let encoders = encoder::choose(&plan, &BTreeSet::new())?;
-    let ladder = Ladder::new(&plan, &encoders)?;
+    measure(&plan, length)
+}
+
+/// The same of a ladder that is decided already.
+pub(crate) fn measure(plan: &Plan, length: Duration) -> Result<Speed, Error> {
+    let encoders = encoder::choose(plan, &BTreeSet::new())?;
+    let ladder = Ladder::new(plan, &encoders)?;
     let counts: Vec<Arc<AtomicU64>> = plan.rungs.iter().map(|_| Arc::default()).collect();
     for (index, count) in counts.iter().cloned().enumerate() {
         ladder.on_coded(index, move |_| {
@@ -83,8 +88,8 @@ pub fn ladder(config: &LadderConfig, profile: Profile, length: Duration) -> Resu
     let (told, failed) = std::sync::mpsc::sync_channel(1);
     // One failure is enough to know.
     ladder.play(move |error| drop(told.try_send(error)))?;
-    let mut source = Source::new(&plan)?;
-    source.run(&ladder, WARM_UP);
+    let mut source = Source::new(plan)?;
+    source.run(&ladder, length.min(WARM_UP));
     let read = || counts.iter().map(|count| count.load(Ordering::Relaxed));
     let (before, since): (Vec<u64>, Instant) = (read().collect(), Instant::now());
     source.run(&ladder, length);

@@ -10,12 +10,13 @@ use tokio::sync::{Mutex, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::config::Config;
+use crate::config::{Config, Probe};
 use crate::error::Error;
 use crate::ladder::Plan;
 use crate::life::{Blueprint, Life, Made};
 use crate::onair::OnAir;
-use crate::pipeline::encoder::Kind;
+use crate::pipeline::{self, encoder::Kind};
+use crate::probe;
 use crate::program::Memory;
 use crate::stream::Stream;
 use crate::switcher::{Ended, Mixer};
@@ -24,6 +25,8 @@ use crate::switcher::{Ended, Mixer};
 const REST: Duration = Duration::from_millis(500);
 /// A ladder that lived so long was no failure of its making.
 const SOUND_LIFE: Duration = Duration::from_secs(60);
+/// How long a new stream's ladder is measured, after as long for warming up.
+const PROBE: Duration = Duration::from_millis(250);
 /// Ladders that fail one after the other before the stream is given up.
 const FAILURES_MAX: u32 = 5;
 
@@ -70,6 +73,32 @@ impl Streams {
         Ok(stream)
     }
 
+    /// Asks the machine whether it can carry the ladder, where the stream has never run.
+    async fn probe(&self, blueprint: &Blueprint) -> Result<(), Error> {
+        let known = Memory::load(&blueprint.memory).is_ok_and(|memory| memory.ladders > 0);
+        let policy = self.plan.probe;
+        if known || policy == Probe::Off {
+            return Ok(());
+        }
+        let plan = self.plan.clone();
+        let measured = tokio::task::spawn_blocking(move || {
+            pipeline::init()?;
+            probe::measure(&plan, PROBE)
+        });
+        let speed = measured.await.map_err(|e| Error::System(e.to_string()))??;
+        let times = speed.real_time();
+        let stream = &blueprint.id;
+        blueprint.metrics.probe_factor.set(times);
+        match policy {
+            _ if times >= 1.0 => tracing::info!(%stream, times, "this machine carries the ladder"),
+            Probe::Refuse => return Err(Error::TooSlow { times }),
+            Probe::Warn | Probe::Off => {
+                tracing::warn!(%stream, times, "this machine is too slow for the ladder: rungs will be shed");
+            }
+        }
+        Ok(())
+    }
+
     /// Starts the stream that is there before any publisher.
     pub(crate) async fn first(&self, id: &StreamId) -> Result<(), Error> {
         let stream = self.start(id).await?;
@@ -89,6 +118,7 @@ impl Streams {
             metrics: stream.metrics.clone(),
             excluded: BTreeSet::new(),
         };
+        self.probe(&blueprint).await?;
         let on_air = OnAir::new(self.config.waits());
         let mixer = Mixer::new(newcomers, on_air, stream.state.clone(), stream.origin);
         let life = begin(&blueprint, mixer, &self.stop).await?;

@@ -35,6 +35,9 @@ pub struct Ladder {
     /// its size, at `frame_rate`, without B-frames, with key frames where segments start, and AAC of 48 kHz. Anything
     /// else is transcoded. Default none; at most 64.
     pub passthrough: Vec<StreamId>,
+    /// What is done where a stream is created on a machine that encodes its ladder slower than real time, as a probe of
+    /// half a second shows: "warn", "refuse" (the stream does not start), or "off" (no probe). Default "warn".
+    pub probe: Probe,
     /// What goes when the encoders are slower than real time: "top" (rungs are no longer encoded, largest first, the
     /// last one never; their cells are declared as gaps) or "off" (the whole stream lags). Default "top".
     pub shed: ShedPolicy,
@@ -73,6 +76,19 @@ pub enum Encoder {
     Openh264,
 }
 
+/// What is done about a ladder that the machine cannot carry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Probe {
+    /// It is said aloud.
+    #[default]
+    Warn,
+    /// The stream does not start.
+    Refuse,
+    /// Nobody looks.
+    Off,
+}
+
 /// What is done about encoders slower than real time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -93,6 +109,7 @@ impl Default for Ladder {
             audio: None,
             encoder: Encoder::default(),
             passthrough: Vec::new(),
+            probe: Probe::default(),
             shed: ShedPolicy::default(),
             shed_behind_ms: 800,
             shed_return_ms: 10_000,

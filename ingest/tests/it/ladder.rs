@@ -173,6 +173,41 @@ async fn every_mistake_is_told_before_anything_starts() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_ladder_that_no_machine_carries_is_refused_where_it_is_asked_for() {
+    use ingest::config::{Config, Probe};
+    let free = "127.0.0.1:0".parse().unwrap();
+    let mut config = Config::default();
+    (config.rtmp.listen, config.srt.listen) = (free, free);
+    let rung = "name = \"2160p\"\nwidth = 3840\nheight = 2160\nbitrate_kbps = 30000\npreset = \"medium\"";
+    let data_dir = tempfile::tempdir().unwrap();
+    let refused = ingest::Ingest {
+        config,
+        ladder: Ladder {
+            rungs: Some(vec![toml::from_str(rung).unwrap()]),
+            frame_rate: serde_json::from_str("\"240\"").unwrap(),
+            probe: Probe::Refuse,
+            ..Ladder::default()
+        },
+        profile: hls::time::Profile::Low,
+        keys: ingest::Keys::default(),
+        stream: hls::id::StreamId::new("main").unwrap(),
+        feed_secret: Vec::new(),
+        data_dir: data_dir.path().to_owned(),
+        tls: None,
+        shutdown: tokio_util::sync::CancellationToken::new(),
+    };
+    let started = tokio::time::timeout(Duration::from_secs(20), refused.start()).await;
+    let Err(error) = started.expect("a probe ends") else {
+        panic!("it started")
+    };
+    let said = error.to_string();
+    assert!(
+        said.contains("x real time") && said.contains("ladder.rungs"),
+        "{said}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn openh264_keeps_the_same_promise() {
     let ladder = Ladder {
         encoder: ingest::config::Encoder::Openh264,
