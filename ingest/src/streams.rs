@@ -93,7 +93,7 @@ impl Streams {
             _ if times >= 1.0 => tracing::info!(%stream, times, "this machine carries the ladder"),
             Probe::Refuse => return Err(Error::TooSlow { times }),
             Probe::Warn | Probe::Off => {
-                tracing::warn!(%stream, times, "this machine is too slow for the ladder: rungs will be shed");
+                tracing::warn!(%stream, times, "a busy picture is too much for this machine: rungs would be shed");
             }
         }
         Ok(())
