@@ -59,12 +59,12 @@ impl Branch {
         let (width, height) = canvas;
         let decoder = video_decoder(format.codec);
         let line = format!(
-            "appsrc name=in format=time block=false max-bytes=0 max-buffers={UNITS_MAX} ! {decoder} \
+            "appsrc name=picture format=time block=false max-bytes=0 max-buffers={UNITS_MAX} ! {decoder} \
              ! deinterlace mode=auto fields=top ! videoconvertscale add-borders=true \
              ! video/x-raw,format=I420,width={width},height={height},pixel-aspect-ratio=1/1,colorimetry=bt709 \
              ! appsink name=out {SINK}"
         );
-        Self::play(&line, &video_caps(format, config), take)
+        Self::play(&line, "picture", &video_caps(format, config), take)
     }
 
     /// Any sound to the stream's sample format.
@@ -78,10 +78,10 @@ impl Branch {
             AudioCodec::Opus => "opusdec plc=false",
         };
         let line = format!(
-            "appsrc name=in format=time block=false max-bytes=0 max-buffers={UNITS_MAX} ! {decoder} \
+            "appsrc name=sound format=time block=false max-bytes=0 max-buffers={UNITS_MAX} ! {decoder} \
              ! audioconvert ! audioresample ! {SOUND_CAPS} ! appsink name=out {SINK}"
         );
-        Self::play(&line, &audio_caps(codec, config), take)
+        Self::play(&line, "sound", &audio_caps(codec, config), take)
     }
 
     /// Another resolution or profile from the next unit on.
@@ -128,13 +128,15 @@ impl Branch {
         self.failed.load(Ordering::Relaxed)
     }
 
+    /// `source` is the name of the appsrc, and so of its thread.
     fn play(
         line: &str,
+        source: &str,
         caps: &gst::Caps,
         mut take: impl FnMut(i64, gst::Buffer) + Send + 'static,
     ) -> Result<Self, Error> {
         let pipeline = parse(NAME, line)?;
-        let source: AppSrc = element(NAME, &pipeline, "in")?;
+        let source: AppSrc = element(NAME, &pipeline, source)?;
         let sink: AppSink = element(NAME, &pipeline, "out")?;
         source.set_caps(Some(caps));
         let callbacks = AppSinkCallbacks::builder().new_sample(move |sink| {

@@ -177,7 +177,7 @@ pub(crate) fn key_event() -> gst::Event {
 /// Never in anybody's way: one picture may wait, and an older one gives way to a newer.
 fn thumbnails(plan: &Plan, last: usize) -> String {
     format!(
-        "t{last}. ! queue leaky=downstream max-size-buffers=1 max-size-bytes=0 max-size-time=0 \
+        "t{last}. ! queue name=thumbnails leaky=downstream max-size-buffers=1 max-size-bytes=0 max-size-time=0 \
          ! videorate drop-only=true ! video/x-raw,framerate=1/2 ! {}",
         thumbnail::elements(plan, SINK)
     )
@@ -192,6 +192,7 @@ pub(crate) fn rung_of(element: &str) -> Option<usize> {
     element.strip_prefix("encoder")?.parse().ok()
 }
 
+/// Queues have names, and so do their threads: an operator and `deploy/bench` see what takes a core.
 fn launch_line(plan: &Plan, encoders: &[Kind]) -> String {
     let (width, height) = plan.canvas();
     let rate = format!("framerate={}/{}", plan.grid.rate().num(), plan.grid.rate().den());
@@ -205,13 +206,16 @@ fn launch_line(plan: &Plan, encoders: &[Kind]) -> String {
         // Each rung is scaled from the next larger one: half the cost of scaling all from the canvas.
         if let Some(larger) = index.checked_sub(1) {
             let caps = format!("{},{rate}", picture_caps(rung.width, rung.height));
-            line +=
-                &format!("t{larger}. ! {QUEUE} ! videoscale add-borders=true ! {caps} ! tee name=t{index} ");
+            // The last rung is encoded by the thread that scales it.
+            let thread = if index == last { "rung" } else { "scale" };
+            line += &format!(
+                "t{larger}. ! {QUEUE} name={thread}{index} ! videoscale add-borders=true ! {caps} ! tee name=t{index} "
+            );
         }
         let queue = if index == last && last > 0 {
             String::new()
         } else {
-            format!("{} ! ", encoder_queue(plan))
+            format!("{} name=encode{index} ! ", encoder_queue(plan))
         };
         line += &format!(
             "t{index}. ! {queue}{} ! appsink name=out{index} {SINK} ",
