@@ -1,0 +1,32 @@
+"""Section `ingest`: from an encoder's connection to a part at the origin."""
+
+import machine
+from clip import make
+import cycles
+import ladder
+import latency
+import quality
+import receive
+
+# Seconds that all of it may take, and that are kept for what comes after the pairs; pairs that do not fit are left out.
+FULL = {
+    "limit": 15 * 60, "after": 330, "clip": 40, "pairs": 3, "window": 12, "parts": 60, "turns": 3, "looks": (10, 30, 50)}
+QUICK = {
+    "limit": 5 * 60, "after": 120, "clip": 26, "pairs": 1, "window": 8, "parts": 20, "turns": 1, "looks": (4, 8, 16)}
+
+
+def measure(sheet, binary, folder, quick):
+    """Adds this section's rows to the sheet."""
+    size = QUICK if quick else FULL
+    deadline = machine.Deadline(size["limit"] - size["after"])
+    picture, kept = folder / "clip.flv", folder / "kept"
+    machine.say("making the picture that is measured with")
+    make(picture, size["clip"])
+    found = ladder.pairs(binary, picture, kept, size["pairs"], size["window"], deadline)
+    ladder.rows(sheet, found)
+    ladder.shares(sheet, found)
+    quality.rows(sheet, kept, picture, found)
+    latency.rows(sheet, binary, picture, size["parts"])
+    receive.rows(sheet, binary, picture, size["clip"], size["turns"], size["window"])
+    cycles.rows(sheet, binary, picture, size["looks"])
+    ladder.memory(sheet, found)
