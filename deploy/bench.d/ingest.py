@@ -10,9 +10,10 @@ import receive
 
 # Seconds that all of it may take, and that are kept for what comes after the pairs; pairs that do not fit are left out.
 FULL = {
-    "limit": 15 * 60, "after": 330, "clip": 40, "pairs": 3, "window": 12, "parts": 60, "turns": 3, "looks": (10, 30, 50)}
+    "limit": 15 * 60, "after": 360, "clip": 40, "pairs": 3, "window": 12, "parts": 60, "turns": 3,
+    "looks": (10, 30, 50)}
 QUICK = {
-    "limit": 5 * 60, "after": 120, "clip": 26, "pairs": 1, "window": 8, "parts": 20, "turns": 1, "looks": (4, 8, 16)}
+    "limit": 5.5 * 60, "after": 110, "clip": 26, "pairs": 1, "window": 8, "parts": 20, "turns": 1, "looks": (4, 8, 16)}
 
 
 def measure(sheet, binary, folder, quick):

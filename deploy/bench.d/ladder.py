@@ -17,7 +17,7 @@ WARM_S = 3
 VBV_MS = 600
 GOP_S = 1
 # Wall seconds around a window: start, first picture, leave.
-AROUND_S = 12
+AROUND_S = 9
 # Slower than this, a ladder is not real time, and its CPU figure says nothing.
 REALTIME_MIN = 0.97
 # Of its threads, by what they do. Names of GStreamer's threads are those of the elements that run them.
@@ -37,7 +37,7 @@ def pairs(binary, picture, kept, count, window, deadline):
     found = {preset: [] for preset in PRESETS}
     for turn in range(count):
         for preset in PRESETS:
-            if not deadline.allows(2 * (window + AROUND_S + 8), f"pair {turn + 1} at {preset}"):
+            if not deadline.allows(2 * (window + AROUND_S + 4), f"pair {turn + 1} at {preset}"):
                 return found
             keep = kept / preset if turn == 0 else None
             machine.say(f"ladder, {preset}, pair {turn + 1} of {count}: ringside")
@@ -76,24 +76,23 @@ def theirs(picture, preset, window, keep):
         folder = keep if keep is not None else group.folder
         progress = group.folder / "progress"
         child = group.start("ffmpeg", *line(picture, preset, progress, folder / "ffmpeg.mp4"))
-        frames = lambda: last_frame(progress)
-        processes.wait_for(frames, "ffmpeg's first frame", child)
+        processes.wait_for(lambda: last_frame(progress), "ffmpeg's first frame", child)
         time.sleep(WARM_S)
-        first = frames()
+        first = next_frame(progress, child)
         begin, used = time.monotonic(), machine.cpu(child.pid)
         time.sleep(window)
+        last = next_frame(progress, child)
         used, wall = machine.cpu(child.pid) - used, time.monotonic() - begin
-        media = (frames() - first) / clip.RATE
+        media = (last - first) / clip.RATE
     return judged(before, used, media, wall)
 
 
 def judged(before, used, media, wall):
-    # Progress is told in steps of 0.1 s; that far from the wall clock both are the same.
-    live = media >= REALTIME_MIN * wall - 0.2
+    live = media >= REALTIME_MIN * wall
     if not live:
         machine.say(f"only {media:.1f} s of media in {wall:.1f} s: slower than real time, INVALID")
     return before | {"valid": before["valid"] and live, "cpu_s": used, "media_s": media, "wall_s": wall,
-                     "cpu_per_media_s": used / max(wall, 1e-9)}
+                     "cpu_per_media_s": used / max(media, 1e-9)}
 
 
 def line(picture, preset, progress, out):
@@ -124,6 +123,12 @@ def last_frame(progress):
         file.seek(max(0, progress.stat().st_size - 4096))
         found = re.findall(rb"^frame=(\d+)", file.read(), re.M)
     return int(found[-1]) if found else 0
+
+
+def next_frame(progress, child):
+    """Frames so far, at the moment they are told: that is every 0.1 s."""
+    seen = last_frame(progress)
+    return processes.wait_for(lambda: (now := last_frame(progress)) != seen and now, "ffmpeg's progress", child)
 
 
 def fetch(origin, folder, segments):

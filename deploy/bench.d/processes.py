@@ -60,7 +60,7 @@ def wait_for(state, what, child=None, seconds_max=START_S):
         if ended or time.monotonic() > end:
             log = child.log.read_text(errors="replace")[-2000:] if child else ""
             raise RuntimeError(f"{what}: {'ended' if ended else 'not in time'}\n{log}")
-        time.sleep(0.05)
+        time.sleep(0.02)
     return found
 
 

@@ -42,7 +42,8 @@ def psnr(path, stream, begin, picture, first, count, size):
     graph = (f"[0:v:{stream}]{cut(begin)}[a];[1:v]{cut(first)},scale={size[0]}:{size[1]}:{REFERENCE}[b];"
              "[a][b]psnr=shortest=1")
     ran = subprocess.run(
-        [*FFMPEG, "-loglevel", "info", "-i", str(path), "-i", str(picture), "-filter_complex", graph, "-an", "-f", "null", "-"],
+        [*FFMPEG, "-loglevel", "info", "-i", str(path), "-i", str(picture), "-filter_complex", graph,
+         "-an", "-f", "null", "-"],
         check=True, capture_output=True, text=True)
     return float(re.search(r"PSNR y:([\d.]+)", ran.stderr)[1])
 
@@ -50,7 +51,8 @@ def psnr(path, stream, begin, picture, first, count, size):
 def rate(path, stream, begin, count):
     """Kilobits per second of coded frames; without B-frames they lie in order."""
     told = subprocess.run(
-        ["ffprobe", "-v", "error", "-select_streams", f"v:{stream}", "-show_entries", "packet=size", "-of", "csv=p=0", str(path)],
+        ["ffprobe", "-v", "error", "-select_streams", f"v:{stream}", "-show_entries", "packet=size", "-of", "csv=p=0",
+         str(path)],
         check=True, capture_output=True, text=True).stdout
     sizes = [int(size) for size in re.findall(r"\d+", told)][begin:begin + count]
     return sum(sizes) * 8 / 1000 / (len(sizes) / clip.RATE)

@@ -65,4 +65,5 @@ def rows(sheet, binary, picture, seconds, turns, window):
         sheet.row(
             f"CPU to receive {rate:.1f} Mb/s by {name}: socket and session, without decoding", f"<= {goal} % of a core",
             good and f"{cost:.2f} % (handing it to the decoders {after:.2f} %; {len(good)} of {len(found)} runs)",
-            good and cost <= goal, key=f"receive.{how}", valid=valid, data={"percent": cost, "handover": after, "runs": found})
+            good and cost <= goal, key=f"receive.{how}", valid=valid,
+            data={"percent": cost, "handover": after, "runs": found})

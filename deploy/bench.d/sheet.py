@@ -30,7 +30,8 @@ class Sheet:
         text = measured or "nothing: time ran out, or the runs failed"
         if measured and not valid:
             text += "; the machine was starved"
-        self.rows.append({"key": key, "figure": figure, "goal": goal, "measured": text, "verdict": verdict, "data": data})
+        self.rows.append(
+            {"key": key, "figure": figure, "goal": goal, "measured": text, "verdict": verdict, "data": data})
 
     def verdicts(self):
         return [row["verdict"] for row in self.rows]
@@ -39,8 +40,8 @@ class Sheet:
         machine = self.head["machine"]
         first = (
             f"Measured by `deploy/bench{' --quick' if self.head['quick'] else ''}` on {self.head['date']}: "
-            f"{machine['cores']} cores, {machine['processor']}, {machine['memory_gb']} GB, commit {self.head['commit']}, "
-            f"ffmpeg {machine['ffmpeg']}, CPU pressure before: {self.head['pressure_before']}.")
+            f"{machine['cores']} cores, {machine['processor']}, {machine['memory_gb']} GB, "
+            f"commit {self.head['commit']}, ffmpeg {machine['ffmpeg']}, CPU pressure before: {self.head['pressure_before']}.")
         rows = [f"| {row['figure']} | {row['goal']} | {row['measured']} | {row['verdict']} |" for row in self.rows]
         return "\n".join([first, "", "| figure | goal | measured | verdict |", "|---|---|---|---|", *rows])
 
