@@ -1,5 +1,7 @@
 """Section `ingest`: from an encoder's connection to a part at the origin."""
 
+import subprocess
+
 import machine
 from clip import make
 import cycles
@@ -27,7 +29,14 @@ def measure(sheet, binary, folder, quick):
     ladder.rows(sheet, found)
     ladder.shares(sheet, found)
     quality.rows(sheet, kept, picture, found)
-    latency.rows(sheet, binary, picture, size["parts"])
-    receive.rows(sheet, binary, picture, size["clip"], size["turns"], size["window"])
-    cycles.rows(sheet, binary, picture, size["looks"])
+    for rows, *sizes in (
+        (latency.rows, size["parts"]),
+        (receive.rows, size["clip"], size["turns"], size["window"]),
+        (cycles.rows, size["looks"]),
+    ):
+        try:
+            rows(sheet, binary, picture, *sizes)
+        except (RuntimeError, OSError, subprocess.SubprocessError) as error:
+            machine.say(f"{rows.__module__} failed: {error}")
+            sheet.row(rows.__module__, "-", None, None, key=rows.__module__, valid=False)
     ladder.memory(sheet, found)

@@ -40,10 +40,14 @@ def pairs(binary, picture, kept, count, window, deadline):
             if not deadline.allows(2 * (window + AROUND_S + 4), f"pair {turn + 1} at {preset}"):
                 return found
             keep = kept / preset if turn == 0 else None
-            machine.say(f"ladder, {preset}, pair {turn + 1} of {count}: ringside")
-            one = ours(binary, picture, preset, window, keep)
-            machine.say(f"ladder, {preset}, pair {turn + 1} of {count}: ffmpeg")
-            other = theirs(picture, preset, window, keep)
+            try:
+                machine.say(f"ladder, {preset}, pair {turn + 1} of {count}: ringside")
+                one = ours(binary, picture, preset, window, keep)
+                machine.say(f"ladder, {preset}, pair {turn + 1} of {count}: ffmpeg")
+                other = theirs(picture, preset, window, keep)
+            except (RuntimeError, OSError) as error:
+                machine.say(f"that pair failed: {error}")
+                continue
             found[preset].append({"ours": one, "ffmpeg": other, "valid": one["valid"] and other["valid"]})
     return found
 

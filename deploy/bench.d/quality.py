@@ -63,7 +63,12 @@ def rows(sheet, kept, picture, found):
         machine.say(f"pictures, {preset}")
         runs = found[preset]
         # A starved machine does not change what is coded, only what is coded in time: `compare` wants frames in a row.
-        both = compare(kept / preset, picture) if runs else None
+        both = None
+        if runs:
+            try:
+                both = compare(kept / preset, picture)
+            except (OSError, subprocess.SubprocessError) as error:
+                machine.say(f"nothing to compare: {error}")
         sheet.row(
             f"luma PSNR beside ffmpeg's, 720p, 480p, 360p, {preset}", f">= -{LOSS_MAX_DB} dB at the same bit rate",
             both and words(both), both and good(both), key=f"psnr.{preset}", valid=both is not None, data=both)
