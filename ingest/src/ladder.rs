@@ -42,8 +42,9 @@ impl Plan {
     pub(crate) fn new(ladder: &Ladder, profile: Profile, cores: usize) -> Result<Self, GridError> {
         let mut rungs = ladder.rungs.clone().unwrap_or_else(|| default_rungs(cores));
         rungs.sort_by_key(|rung| std::cmp::Reverse(u64::from(rung.width) * u64::from(rung.height)));
+        let grid = Grid::of(profile, ladder.frame_rate.0, AUDIO_RATE)?;
         Ok(Self {
-            grid: Grid::of(profile, ladder.frame_rate.0, AUDIO_RATE)?,
+            grid,
             rungs,
             sounds: ladder.audio.clone().unwrap_or_else(default_sounds),
             default_preset: if cores > 4 {
@@ -53,7 +54,7 @@ impl Plan {
             },
             audio_bps: u64::from(ladder.audio_bitrate_kbps) * 1_000,
             encoder: ladder.encoder,
-            shed: ladder.shed_rules(),
+            shed: ladder.shed_rules(&grid),
             probe: ladder.probe,
             passthrough: ladder.passthrough.clone(),
         })

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use hls::id::{StreamId, TrackId};
-use hls::time::FrameRate;
+use hls::time::{FrameRate, Grid};
 use serde::{Deserialize, Serialize};
 
 use super::out_of_range;
@@ -41,8 +41,9 @@ pub struct Ladder {
     /// What goes when the encoders are slower than real time: "top" (rungs are no longer encoded, largest first, the
     /// last one never; their cells are declared as gaps) or "off" (the whole stream lags). Default "top".
     pub shed: ShedPolicy,
-    /// Milliseconds of media that may wait in a rung. Default 800; 200 to 1500; where more waits and does not shrink
-    /// for 250 ms, a rung is shed. Each rung but the last may hold so many raw frames.
+    /// Milliseconds of media that may wait in a rung, at most two fifths of PART-HOLD-BACK, which players have in hand.
+    /// Default 600; 200 to 1500; where more waits and does not shrink for 250 ms, a rung is shed. Each rung but the last
+    /// may hold so many raw frames.
     pub shed_behind_ms: u64,
     /// Milliseconds the remaining rungs must have been healthy before a shed one returns, at the start of a GOP.
     /// Default 10000; doubled each time a rung is shed within 60 s of its return.
@@ -111,7 +112,7 @@ impl Default for Ladder {
             passthrough: Vec::new(),
             probe: Probe::default(),
             shed: ShedPolicy::default(),
-            shed_behind_ms: 800,
+            shed_behind_ms: 600,
             shed_return_ms: 10_000,
             shed_return_ms_max: 300_000,
             shed_factor_percent: 120,
@@ -164,9 +165,9 @@ impl Ladder {
         wrong
     }
 
-    pub(crate) fn shed_rules(&self) -> Option<shed::Rules> {
+    pub(crate) fn shed_rules(&self, grid: &Grid) -> Option<shed::Rules> {
         (self.shed == ShedPolicy::Top).then(|| shed::Rules {
-            behind: Duration::from_millis(self.shed_behind_ms),
+            behind: Duration::from_millis(self.shed_behind_ms).min(grid.part_hold_back() * 2 / 5),
             healthy: Duration::from_millis(self.shed_return_ms),
             healthy_max: Duration::from_millis(self.shed_return_ms_max),
             factor_min: f64::from(self.shed_factor_percent) / 100.0,
