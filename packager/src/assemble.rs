@@ -30,15 +30,47 @@ pub(crate) enum Taken {
     Superfluous,
 }
 
+/// What a track counts in, and how far each unit goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pace {
+    /// A frame to a unit.
+    Video,
+    /// 1024 samples to a unit.
+    Aac,
+    /// Samples as each packet says.
+    Opus,
+}
+
+impl Pace {
+    pub(crate) fn of(codec: &Codec) -> Self {
+        match codec {
+            Codec::H264 { .. } | Codec::Hevc { .. } | Codec::Av1 { .. } => Self::Video,
+            Codec::Aac { .. } => Self::Aac,
+            Codec::Opus { .. } => Self::Opus,
+        }
+    }
+
+    /// Frames or samples of a unit; none where it does not fit the stream. PART-TARGET has room for a cell and one
+    /// frame of AAC, so that longer packets of Opus (20 ms are 960 samples) are out of the question.
+    fn step(self, data: &[u8]) -> Option<u32> {
+        match self {
+            Self::Video => Some(1),
+            Self::Aac => Some(AUDIO_FRAME_SAMPLES),
+            Self::Opus => cmaf::opus::samples(data).filter(|samples| *samples <= AUDIO_FRAME_SAMPLES),
+        }
+    }
+}
+
 /// The machine of one track.
 #[derive(Debug)]
 pub(crate) struct Assembler {
     grid: Grid,
-    video: bool,
+    pace: Pace,
     /// The cell being filled.
     cell: Cell,
-    /// Time of its first unit, and its units in order.
+    /// Time of its first unit, time just after its last one, and its units in order.
     first: u64,
+    end: u64,
     samples: Vec<Sample>,
     bytes: usize,
     /// The open cell cannot become a part any more.
@@ -46,12 +78,13 @@ pub(crate) struct Assembler {
 }
 
 impl Assembler {
-    pub(crate) fn new(grid: Grid, video: bool, first: Cell) -> Self {
+    pub(crate) fn new(grid: Grid, pace: Pace, first: Cell) -> Self {
         Self {
             grid,
-            video,
+            pace,
             cell: first,
             first: 0,
+            end: 0,
             samples: Vec::new(),
             bytes: 0,
             spoilt: false,
@@ -63,27 +96,26 @@ impl Assembler {
         if self.cell_of(unit.time) != self.cell {
             return Taken::OutOfPlace;
         }
-        let next = self.first + self.samples.len() as u64 * self.step();
-        if self.samples.is_empty() {
-            self.first = unit.time;
-        } else if unit.time != next {
+        if !self.samples.is_empty() && unit.time != self.end {
             self.spoilt = true;
             return Taken::OutOfPlace;
         }
         self.bytes += unit.data.len();
-        if self.bytes > PART_BYTES_MAX {
+        let step = self
+            .pace
+            .step(&unit.data)
+            .filter(|_| self.bytes <= PART_BYTES_MAX);
+        let Some(step) = step else {
             self.spoilt = true;
             return Taken::OutOfPlace;
-        }
-        let duration = if self.video {
-            self.grid.frame_ticks()
-        } else {
-            AUDIO_FRAME_SAMPLES
         };
-        let key = unit.key || !self.video;
+        if self.samples.is_empty() {
+            self.first = unit.time;
+        }
+        self.end = unit.time.saturating_add(u64::from(step));
         self.samples.push(Sample {
-            duration,
-            key,
+            duration: step.saturating_mul(self.ticks()),
+            key: unit.key || !self.is_video(),
             composition: 0,
             data: unit.data,
         });
@@ -133,7 +165,7 @@ impl Assembler {
         let share = match bytes {
             None => Share::Gap,
             Some(_) => Share::Media {
-                duration: self.duration(samples.len()),
+                duration: self.duration(),
                 independent: independent(&samples),
             },
         };
@@ -141,50 +173,51 @@ impl Assembler {
     }
 
     fn part(&self, cell: Cell, samples: &[Sample]) -> Option<Bytes> {
-        let ticks = if self.video {
-            u64::from(self.grid.frame_ticks())
-        } else {
-            1
-        };
         #[expect(clippy::cast_possible_truncation, reason = "a fragment's number may wrap")]
         let sequence = cell.0 as u32;
-        cmaf::part(sequence, self.first.saturating_mul(ticks), samples).ok()
+        let time = self.first.saturating_mul(u64::from(self.ticks()));
+        cmaf::part(sequence, time, samples).ok()
     }
 
     /// A video cell has all its frames; an audio cell covers its time up to one frame at either end.
     fn is_whole(&self, samples: &[Sample]) -> bool {
-        if self.video {
+        if self.is_video() {
             samples.len() as u64 == u64::from(self.grid.part_frames())
         } else {
             let start = self.grid.first_sample(self.grid.first_frame(self.cell));
             let end = self.grid.first_sample(self.grid.first_frame(self.cell.next()));
-            let have = self.first + samples.len() as u64 * self.step();
-            !samples.is_empty() && self.first < start + self.step() && have >= end
+            let late = start + u64::from(AUDIO_FRAME_SAMPLES);
+            !samples.is_empty() && self.first < late && self.end >= end
         }
     }
 
-    fn duration(&self, samples: usize) -> Duration {
-        if self.video {
-            return self.grid.frame_time(samples as u64);
+    fn duration(&self) -> Duration {
+        let count = self.end.saturating_sub(self.first);
+        if self.is_video() {
+            return self.grid.frame_time(count);
         }
-        let samples = samples as u128 * u128::from(AUDIO_FRAME_SAMPLES);
-        let nanos = samples * 1_000_000_000 / u128::from(self.grid.audio_rate());
+        let nanos = u128::from(count) * 1_000_000_000 / u128::from(self.grid.audio_rate());
         Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
     }
 
     fn cell_of(&self, time: u64) -> Cell {
-        if self.video {
+        if self.is_video() {
             self.grid.cell_of_frame(time)
         } else {
             self.grid.cell_of_sample(time)
         }
     }
 
-    fn step(&self) -> u64 {
-        if self.video {
-            1
+    fn is_video(&self) -> bool {
+        self.pace == Pace::Video
+    }
+
+    /// Of the track's timescale in one frame or sample.
+    fn ticks(&self) -> u32 {
+        if self.is_video() {
+            self.grid.frame_ticks()
         } else {
-            u64::from(AUDIO_FRAME_SAMPLES)
+            1
         }
     }
 }
@@ -195,24 +228,7 @@ fn independent(samples: &[Sample]) -> bool {
 
 /// The CMAF format of a track, and its init segment.
 pub(crate) fn init(track: &Track, grid: &Grid) -> Result<(cmaf::Codec, Init), cmaf::Error> {
-    let narrow = |n: u32, what| u16::try_from(n).map_err(|_| cmaf::Error::Config(what));
-    let codec = match &track.codec {
-        Codec::H264 {
-            config,
-            width,
-            height,
-        } => cmaf::Codec::H264 {
-            config: config.clone(),
-            width: narrow(*width, "H.264")?,
-            height: narrow(*height, "H.264")?,
-        },
-        Codec::Aac { config, channels } => cmaf::Codec::Aac {
-            config: config.clone(),
-            channels: narrow(*channels, "AAC")?,
-            rate: grid.audio_rate(),
-            bit_rate: u32::try_from(track.average_bps).unwrap_or(u32::MAX),
-        },
-    };
+    let codec = format(track, grid)?;
     let timescale = if track.is_video() {
         grid.video_timescale()
     } else {
@@ -220,6 +236,49 @@ pub(crate) fn init(track: &Track, grid: &Grid) -> Result<(cmaf::Codec, Init), cm
     };
     let init = Init::new(&codec, timescale, track.language.as_deref())?;
     Ok((codec, init))
+}
+
+fn format(track: &Track, grid: &Grid) -> Result<cmaf::Codec, cmaf::Error> {
+    let narrow = |n: &u32, what| u16::try_from(*n).map_err(|_| cmaf::Error::Config(what));
+    Ok(match &track.codec {
+        Codec::H264 {
+            config,
+            width,
+            height,
+        } => cmaf::Codec::H264 {
+            config: config.clone(),
+            width: narrow(width, "H.264")?,
+            height: narrow(height, "H.264")?,
+        },
+        Codec::Hevc {
+            config,
+            width,
+            height,
+        } => cmaf::Codec::Hevc {
+            config: config.clone(),
+            width: narrow(width, "HEVC")?,
+            height: narrow(height, "HEVC")?,
+        },
+        Codec::Av1 {
+            config,
+            width,
+            height,
+        } => cmaf::Codec::Av1 {
+            config: config.clone(),
+            width: narrow(width, "AV1")?,
+            height: narrow(height, "AV1")?,
+        },
+        Codec::Aac { config, channels } => cmaf::Codec::Aac {
+            config: config.clone(),
+            channels: narrow(channels, "AAC")?,
+            rate: grid.audio_rate(),
+            bit_rate: u32::try_from(track.average_bps).unwrap_or(u32::MAX),
+        },
+        Codec::Opus { config, channels } => cmaf::Codec::Opus {
+            config: config.clone(),
+            channels: narrow(channels, "Opus")?,
+        },
+    })
 }
 
 #[cfg(test)]
@@ -243,7 +302,7 @@ mod tests {
 
     #[test]
     fn a_whole_cell_becomes_a_part_at_its_watermark() {
-        let mut video = Assembler::new(grid(), true, Cell(10));
+        let mut video = Assembler::new(grid(), Pace::Video, Cell(10));
         for frame in 150..165 {
             assert_eq!(video.unit(unit(frame, frame == 150)), Taken::Held);
         }
@@ -262,7 +321,7 @@ mod tests {
 
     #[test]
     fn a_cell_with_a_missing_frame_is_a_gap_and_the_next_one_is_not() {
-        let mut video = Assembler::new(grid(), true, Cell(10));
+        let mut video = Assembler::new(grid(), Pace::Video, Cell(10));
         for frame in (150..165).filter(|frame| *frame != 157) {
             video.unit(unit(frame, false));
         }
@@ -280,7 +339,7 @@ mod tests {
 
     #[test]
     fn gaps_and_skipped_watermarks_leave_no_cell_out() {
-        let mut video = Assembler::new(grid(), true, Cell(10));
+        let mut video = Assembler::new(grid(), Pace::Video, Cell(10));
         let cells =
             |finished: Vec<Finished>| finished.iter().map(|f| (f.cell.0, f.share)).collect::<Vec<_>>();
         assert_eq!(
@@ -294,18 +353,47 @@ mod tests {
         );
     }
 
+    #[test]
+    fn packets_that_do_not_fit_the_part_target_spoil_their_cell() {
+        // 40 ms of SILK; a packet of no length; nothing.
+        for packet in [&[0x10, 7][..], &[0x03, 0], &[]] {
+            let mut audio = Assembler::new(grid(), Pace::Opus, Cell(10));
+            let opus = |time, data: &[u8]| Unit {
+                data: Bytes::copy_from_slice(data),
+                ..unit(time, true)
+            };
+            assert_eq!(audio.unit(opus(240_000, &[0x08, 7])), Taken::Held);
+            assert_eq!(
+                audio.unit(opus(240_960, packet)),
+                Taken::OutOfPlace,
+                "{packet:x?}"
+            );
+            assert_eq!(audio.watermark(Cell(10))[0].share, Share::Gap);
+        }
+    }
+
+    /// First bytes of Opus packets of 2.5, 5, 10 and 20 ms, and their samples.
+    const TOCS: [(u8, u64); 4] = [(0xe0, 120), (0xe8, 240), (0xf0, 480), (0xf8, 960)];
+
     proptest! {
         #[test]
-        fn audio_parts_join_without_a_hole(start in 0u64..1_000_000, cells in 1u64..20) {
+        fn audio_parts_join_without_a_hole(
+            start in 0u64..1_000_000, cells in 1u64..20, tocs in prop::collection::vec(0usize..TOCS.len(), 0..4),
+        ) {
             let grid = grid();
             let first = Cell(start);
-            let mut audio = Assembler::new(grid, false, first);
+            // AAC, or Opus in packets of every length that fits.
+            let pace = if tocs.is_empty() { Pace::Aac } else { Pace::Opus };
+            let mut units = tocs.iter().map(|at| TOCS[*at]).cycle();
+            let mut audio = Assembler::new(grid, pace, first);
             let mut time = grid.first_sample(grid.first_frame(first));
             let (mut end, mut total) = (time, Duration::ZERO);
             for cell in (start..start + cells).map(Cell) {
                 while grid.cell_of_sample(time) == cell {
-                    prop_assert_eq!(audio.unit(unit(time, true)), Taken::Held);
-                    time += 1_024;
+                    let (toc, length) = units.next().unwrap_or((0, 1_024));
+                    let data = Bytes::copy_from_slice(&[toc, 7]);
+                    prop_assert_eq!(audio.unit(Unit { data, ..unit(time, true) }), Taken::Held);
+                    time += length;
                 }
                 let finished = audio.watermark(cell).remove(0);
                 let Share::Media { duration, independent } = finished.share else {
@@ -315,6 +403,7 @@ mod tests {
                 let part = cmaf::read::parts(&finished.bytes.unwrap()).unwrap().remove(0);
                 prop_assert_eq!(part.decode_time, end);
                 end = part.end();
+                prop_assert_eq!(end, time);
                 total += duration;
             }
             prop_assert!(total.abs_diff(grid.cell_duration() * u32::try_from(cells).unwrap()) < Duration::from_millis(22));

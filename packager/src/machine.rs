@@ -13,8 +13,8 @@ use hls::id::{Cell, Epoch, Msn};
 use hls::path::Object;
 use hls::timeline::{Config, Error, Life, Progress, Timeline};
 
-use crate::assemble::{Assembler, Finished, Taken, init};
-use crate::multivariant::multivariant;
+use crate::assemble::{Assembler, Finished, Pace, Taken, init};
+use crate::multivariant::{has_one_kind_of_sound, multivariant};
 use crate::window::{Refusal, Track, View};
 
 /// A stream as its ladders feed it, one after the other, as this packager knows it.
@@ -47,6 +47,9 @@ struct Described {
 impl Described {
     fn of(hello: &Hello) -> Result<Self, Refusal> {
         let grid = hello.shape.grid;
+        if !has_one_kind_of_sound(&hello.shape) {
+            return Err(Refusal::Sound);
+        }
         let mut tracks = Vec::with_capacity(hello.shape.tracks.len());
         let (mut codecs, mut maps) = (Vec::new(), Vec::new());
         for track in &hello.shape.tracks {
@@ -298,6 +301,6 @@ impl Machine {
 }
 
 fn assemblers(shape: &Shape, first: Cell) -> Vec<Assembler> {
-    let of = |track: &feed::Track| Assembler::new(shape.grid, track.is_video(), first);
+    let of = |track: &feed::Track| Assembler::new(shape.grid, Pace::of(&track.codec), first);
     shape.tracks.iter().map(of).collect()
 }

@@ -9,23 +9,42 @@ pub(crate) fn multivariant(shape: &Shape, codecs: &[String]) -> Multivariant {
     let audio: Vec<_> = tracks().filter(|(track, _)| !track.is_video()).collect();
     let most = |bps: fn(&Track) -> u64| audio.iter().map(|(track, _)| bps(track)).max().unwrap_or(0);
     let (peak, average) = (most(|track| track.peak_bps), most(|track| track.average_bps));
-    let variant = |(track, codec): (&Track, &String)| match &track.codec {
-        Codec::Aac { .. } => None,
-        Codec::H264 { width, height, .. } => Some(Variant {
+    let variant = |(track, codec): (&Track, &String)| {
+        let variant = Variant {
             track: track.id.clone(),
             bandwidth: track.peak_bps + peak,
             average_bandwidth: track.average_bps + average,
             codecs: each_once(std::iter::once(codec).chain(audio.iter().map(|(_, codec)| *codec))),
-            resolution: (*width, *height),
+            resolution: track.codec.picture()?,
             frame_rate: shape.grid.rate().as_f64(),
-        }),
+        };
+        Some((place(&track.codec), variant))
     };
     let mut variants: Vec<_> = tracks().filter_map(variant).collect();
-    variants.sort_by_key(|variant| std::cmp::Reverse(variant.bandwidth));
+    variants.sort_by_key(|(place, variant)| (*place, std::cmp::Reverse(variant.bandwidth)));
     Multivariant {
-        variants,
+        variants: variants.into_iter().map(|(_, variant)| variant).collect(),
         audio: group(audio.iter().map(|(track, _)| *track)),
     }
+}
+
+/// rfc8216bis §6.2.4: a player without a wish begins with the first variant, so that is one every player has a
+/// decoder for. A codec's own variants stand together, best first.
+fn place(codec: &Codec) -> u8 {
+    match codec {
+        Codec::H264 { .. } => 0,
+        Codec::Hevc { .. } => 1,
+        Codec::Av1 { .. } => 2,
+        Codec::Aac { .. } | Codec::Opus { .. } => u8::MAX,
+    }
+}
+
+/// Whether all sound is of one codec. Every variant is listed with every rendition, and a player that cannot decode
+/// one of them would pass over the variant, or fail in the middle of a change.
+pub(crate) fn has_one_kind_of_sound(shape: &Shape) -> bool {
+    let opus = |track: &&Track| matches!(track.codec, Codec::Opus { .. });
+    let sound = || shape.tracks.iter().filter(|track| !track.is_video());
+    [0, sound().count()].contains(&sound().filter(opus).count())
 }
 
 fn each_once<'a>(codecs: impl Iterator<Item = &'a String>) -> Vec<String> {
@@ -42,7 +61,7 @@ fn each_once<'a>(codecs: impl Iterator<Item = &'a String>) -> Vec<String> {
 fn group<'a>(tracks: impl Iterator<Item = &'a Track>) -> Vec<Audio> {
     let mut group: Vec<Audio> = Vec::new();
     for track in tracks {
-        let Codec::Aac { channels, .. } = &track.codec else {
+        let Some(channels) = track.codec.channels() else {
             continue;
         };
         let mut name = track.title.clone().unwrap_or_else(|| track.id.to_string());
@@ -53,7 +72,7 @@ fn group<'a>(tracks: impl Iterator<Item = &'a Track>) -> Vec<Audio> {
             track: track.id.clone(),
             name,
             language: track.language.clone(),
-            channels: *channels,
+            channels,
         });
     }
     group
@@ -68,17 +87,25 @@ mod tests {
     use proptest::prelude::*;
 
     fn track(id: &str, kbps: u64) -> Track {
-        let codec = if id.ends_with('p') {
-            Codec::H264 {
-                config: bytes::Bytes::new(),
-                width: 640,
-                height: 360,
-            }
-        } else {
-            Codec::Aac {
-                config: bytes::Bytes::new(),
-                channels: 2,
-            }
+        let (config, width, height) = (bytes::Bytes::new(), 640, 360);
+        let codec = match id.split_once('-') {
+            Some((_, "hevc")) => Codec::Hevc {
+                config,
+                width,
+                height,
+            },
+            Some((_, "av1")) => Codec::Av1 {
+                config,
+                width,
+                height,
+            },
+            Some((_, "opus")) => Codec::Opus { config, channels: 2 },
+            _ if id.ends_with('p') => Codec::H264 {
+                config,
+                width,
+                height,
+            },
+            _ => Codec::Aac { config, channels: 2 },
         };
         Track {
             id: TrackId::new(id).unwrap(),
@@ -99,17 +126,14 @@ mod tests {
     }
 
     fn text(tracks: Vec<Track>) -> String {
-        let codecs: Vec<String> = tracks
-            .iter()
-            .map(|track| {
-                if track.is_video() {
-                    "avc1.42c00a"
-                } else {
-                    "mp4a.40.2"
-                }
-                .to_owned()
-            })
-            .collect();
+        let name = |track: &Track| match track.codec {
+            Codec::H264 { .. } => "avc1.42c00a",
+            Codec::Hevc { .. } => "hvc1.1.6.L60.90",
+            Codec::Av1 { .. } => "av01.0.00M.08",
+            Codec::Aac { .. } => "mp4a.40.2",
+            Codec::Opus { .. } => "Opus",
+        };
+        let codecs: Vec<String> = tracks.iter().map(|track| name(track).to_owned()).collect();
         let grid = Grid::of(Profile::Low, FrameRate::new(30, 1).unwrap(), 48_000).unwrap();
         multivariant(&Shape { grid, tracks }, &codecs).render()
     }
@@ -149,6 +173,47 @@ mod tests {
         ];
         assert_eq!(text(tracks), expected);
         assert_eq!(check::multivariant(expected), []);
+    }
+
+    /// However they are fed, and whatever they cost: H.264 first, then each codec's own, best first.
+    #[test]
+    fn a_player_without_a_wish_begins_with_h264() {
+        let expected = "#EXTM3U
+#EXT-X-VERSION:6
+#EXT-X-INDEPENDENT-SEGMENTS
+#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"audio\",NAME=\"voice-opus\",DEFAULT=YES,AUTOSELECT=YES,CHANNELS=\"2\",URI=\"voice-opus/media.m3u8\"
+#EXT-X-STREAM-INF:BANDWIDTH=1350000,AVERAGE-BANDWIDTH=900000,CODECS=\"avc1.42c00a,Opus\",RESOLUTION=640x360,FRAME-RATE=30.000,AUDIO=\"audio\",CLOSED-CAPTIONS=NONE
+360p/media.m3u8
+#EXT-X-STREAM-INF:BANDWIDTH=600000,AVERAGE-BANDWIDTH=400000,CODECS=\"avc1.42c00a,Opus\",RESOLUTION=640x360,FRAME-RATE=30.000,AUDIO=\"audio\",CLOSED-CAPTIONS=NONE
+240p/media.m3u8
+#EXT-X-STREAM-INF:BANDWIDTH=4650000,AVERAGE-BANDWIDTH=3100000,CODECS=\"hvc1.1.6.L60.90,Opus\",RESOLUTION=640x360,FRAME-RATE=30.000,AUDIO=\"audio\",CLOSED-CAPTIONS=NONE
+720p-hevc/media.m3u8
+#EXT-X-STREAM-INF:BANDWIDTH=3150000,AVERAGE-BANDWIDTH=2100000,CODECS=\"av01.0.00M.08,Opus\",RESOLUTION=640x360,FRAME-RATE=30.000,AUDIO=\"audio\",CLOSED-CAPTIONS=NONE
+720p-av1/media.m3u8
+#EXT-X-STREAM-INF:BANDWIDTH=900000,AVERAGE-BANDWIDTH=600000,CODECS=\"av01.0.00M.08,Opus\",RESOLUTION=640x360,FRAME-RATE=30.000,AUDIO=\"audio\",CLOSED-CAPTIONS=NONE
+360p-av1/media.m3u8
+";
+        let tracks = vec![
+            track("360p-av1", 500),
+            track("720p-av1", 2_000),
+            track("720p-hevc", 3_000),
+            track("240p", 300),
+            track("360p", 800),
+            track("voice-opus", 100),
+        ];
+        assert_eq!(text(tracks), expected);
+        assert_eq!(check::multivariant(expected), []);
+    }
+
+    #[test]
+    fn sound_is_of_one_codec() {
+        let grid = Grid::of(Profile::Low, FrameRate::new(30, 1).unwrap(), 48_000).unwrap();
+        let one = |ids: &[&str]| {
+            let tracks = ids.iter().map(|id| track(id, 100)).collect();
+            has_one_kind_of_sound(&Shape { grid, tracks })
+        };
+        assert!(one(&["360p"]) && one(&["360p", "a", "b"]) && one(&["360p", "a-opus", "b-opus"]));
+        assert!(!one(&["360p", "a", "b-opus"]) && !one(&["a-opus", "b"]));
     }
 
     proptest! {

@@ -30,6 +30,8 @@ pub(crate) enum Refusal {
     Full(usize),
     #[error("track {0} cannot be packaged: {1}")]
     Track(TrackId, cmaf::Error),
+    #[error("AAC and Opus in one stream: its audio renditions have to be of one codec")]
+    Sound,
     #[error("the stream's shape differs from the one it has in epoch {0}")]
     Shape(Epoch),
 }

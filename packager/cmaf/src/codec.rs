@@ -1,9 +1,8 @@
-//! What a track holds: sample entries and the CODECS attribute.
+//! What a track holds, and its name in the CODECS attribute.
 
 use bytes::Bytes;
-use mp4_atom::{Atom as _, Audio, Avc1, Avcc, Mp4a, Visual, esds};
 
-use crate::Error;
+use crate::{Error, av1, entry};
 
 /// A track's format.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,6 +10,24 @@ pub enum Codec {
     /// H.264 with length-prefixed NAL units.
     H264 {
         /// AVCDecoderConfigurationRecord, ISO/IEC 14496-15 §5.3.3.1.
+        config: Bytes,
+        /// Pixels.
+        width: u16,
+        /// Pixels.
+        height: u16,
+    },
+    /// HEVC with length-prefixed NAL units.
+    Hevc {
+        /// HEVCDecoderConfigurationRecord, ISO/IEC 14496-15 §8.3.3.1.
+        config: Bytes,
+        /// Pixels.
+        width: u16,
+        /// Pixels.
+        height: u16,
+    },
+    /// AV1 in temporal units.
+    Av1 {
+        /// AV1CodecConfigurationRecord, AV1-ISOBMFF §2.3.
         config: Bytes,
         /// Pixels.
         width: u16,
@@ -28,6 +45,13 @@ pub enum Codec {
         /// Bits per second, for the decoder's information.
         bit_rate: u32,
     },
+    /// Opus; its timescale is 48 kHz.
+    Opus {
+        /// Body of an OpusSpecificBox, Opus in ISOBMFF §4.3.2.
+        config: Bytes,
+        /// Channels.
+        channels: u16,
+    },
 }
 
 impl Codec {
@@ -40,94 +64,65 @@ impl Codec {
                 };
                 Ok(format!("avc1.{profile:02x}{compatibility:02x}{level:02x}"))
             }
-            Self::Aac { config, .. } => Ok(format!("mp4a.40.{}", object_type(config)?)),
+            Self::Hevc { config, .. } => hevc(config).ok_or(Error::Config("HEVC")),
+            Self::Av1 { config, .. } => Ok(av1::Configuration::read(config)?.name()),
+            Self::Aac { config, .. } => Ok(format!("mp4a.40.{}", entry::object_type(config)?)),
+            Self::Opus { .. } => Ok("Opus".to_owned()),
         }
     }
 
-    pub(crate) fn is_video(&self) -> bool {
-        matches!(self, Self::H264 { .. })
-    }
-
-    pub(crate) fn sample_entry(&self) -> Result<mp4_atom::Codec, Error> {
+    /// Size of its pictures; none of sound.
+    pub(crate) fn picture(&self) -> Option<(u16, u16)> {
         match self {
-            Self::H264 {
-                config,
-                width,
-                height,
-            } => Ok(avc1(config, *width, *height)?.into()),
-            Self::Aac {
-                config,
-                channels,
-                rate,
-                bit_rate,
-            } => Ok(mp4a(config, *channels, *rate, *bit_rate)?.into()),
+            Self::H264 { width, height, .. }
+            | Self::Hevc { width, height, .. }
+            | Self::Av1 { width, height, .. } => Some((*width, *height)),
+            Self::Aac { .. } | Self::Opus { .. } => None,
         }
     }
 }
 
-fn avc1(config: &Bytes, width: u16, height: u16) -> Result<Avc1, Error> {
-    let mut bytes = config.as_ref();
-    let avcc = Avcc::decode_body(&mut bytes).map_err(|_| Error::Config("H.264"))?;
-    let visual = Visual {
-        data_reference_index: 1,
-        width,
-        height,
-        horizresolution: 0x48.into(),
-        vertresolution: 0x48.into(),
-        frame_count: 1,
-        compressor: String::new().into(),
-        depth: 0x18,
+/// ISO/IEC 14496-15 Annex E.3.
+fn hevc(config: &[u8]) -> Option<String> {
+    let [_version, profile, rest @ ..] = config else {
+        return None;
     };
-    Ok(Avc1 {
-        visual,
-        avcc,
-        ..Avc1::default()
-    })
+    let (compatibility, rest) = rest.split_first_chunk::<4>()?;
+    let (constraints, rest) = rest.split_first_chunk::<6>()?;
+    let level = rest.first()?;
+    let space = ["", "A", "B", "C"].get(usize::from(profile >> 6))?;
+    let tier = if profile & 0x20 == 0 { 'L' } else { 'H' };
+    // E.3: the flags in reverse bit order, without leading zeros; the constraints without trailing zero bytes.
+    let compatibility = u32::from_be_bytes(*compatibility).reverse_bits();
+    let last = constraints
+        .iter()
+        .rposition(|byte| *byte != 0)
+        .map_or(0, |last| last + 1);
+    let constraints = constraints.iter().take(last).map(|byte| format!(".{byte:X}"));
+    Some(format!(
+        "hvc1.{space}{}.{compatibility:X}.{tier}{level}{}",
+        profile & 0x1f,
+        constraints.collect::<String>()
+    ))
 }
 
-fn object_type(config: &[u8]) -> Result<u8, Error> {
-    match config.first().map(|byte| byte >> 3) {
-        // 0 is no type and 31 escapes to types no encoder of ours writes.
-        None | Some(0 | 31) => Err(Error::Config("AAC")),
-        Some(kind) => Ok(kind),
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hevc_of(profile: u8, flags: [u8; 4], constraints: [u8; 6], level: u8) -> String {
+        let config = [&[1, profile][..], &flags, &constraints, &[level]].concat();
+        hevc(&config).unwrap()
     }
-}
 
-fn mp4a(config: &Bytes, channels: u16, rate: u32, bit_rate: u32) -> Result<Mp4a, Error> {
-    let kind = object_type(config)?;
-    let [first, second, ..] = config.as_ref() else {
-        return Err(Error::Config("AAC"));
-    };
-    let specific = esds::DecoderSpecific {
-        profile: kind,
-        freq_index: (first & 7) << 1 | second >> 7,
-        chan_conf: second >> 3 & 0xf,
-        raw: config.to_vec(),
-    };
-    let decoder = esds::DecoderConfig {
-        object_type_indication: 0x40, // ISO/IEC 14496-3 audio
-        stream_type: 5,
-        up_stream: 0,
-        buffer_size_db: Default::default(),
-        max_bitrate: bit_rate,
-        avg_bitrate: bit_rate,
-        dec_specific: Some(specific),
-    };
-    let es_desc = esds::EsDescriptor {
-        es_id: 1,
-        dec_config: decoder,
-        ..Default::default()
-    };
-    let audio = Audio {
-        data_reference_index: 1,
-        channel_count: channels,
-        sample_size: 16,
-        sample_rate: u16::try_from(rate).unwrap_or(0).into(),
-    };
-    Ok(Mp4a {
-        audio,
-        esds: mp4_atom::Esds { es_desc },
-        btrt: None,
-        taic: None,
-    })
+    #[test]
+    fn hevc_names_as_the_annex_writes_them() {
+        let main = [0x60, 0, 0, 0];
+        assert_eq!(hevc_of(1, main, [0xb0, 0, 0, 0, 0, 0], 93), "hvc1.1.6.L93.B0");
+        assert_eq!(hevc_of(1, main, [0x90, 0, 0, 0, 0, 0], 60), "hvc1.1.6.L60.90");
+        assert_eq!(hevc_of(1, main, [0; 6], 120), "hvc1.1.6.L120");
+        let high_main_10 = hevc_of(0x42 | 0x20, [0x20, 0, 0, 0], [0x90, 0, 8, 0, 0, 0], 150);
+        assert_eq!(high_main_10, "hvc1.A2.4.H150.90.0.8");
+        assert_eq!(hevc(&[1, 1, 0x60, 0, 0, 0, 0xb0, 0, 0, 0, 0, 0]), None);
+    }
 }

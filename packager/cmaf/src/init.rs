@@ -8,7 +8,7 @@ use mp4_atom::{
 };
 use sha2::{Digest as _, Sha256};
 
-use crate::{Codec, Error, language};
+use crate::{Codec, Error, entry, language};
 
 pub(crate) const TRACK_ID: u32 = 1;
 
@@ -25,7 +25,11 @@ impl Init {
     /// The init segment of a track with times in `timescale` ticks a second, which speaks `language` (RFC 5646).
     pub fn new(codec: &Codec, timescale: u32, language: Option<&str>) -> Result<Self, Error> {
         let mut bytes = Vec::with_capacity(1_024);
-        let brands = vec![b"iso6".into(), b"cmfc".into(), b"mp41".into()];
+        let mut brands = vec![b"iso6".into(), b"cmfc".into(), b"mp41".into()];
+        // AV1-ISOBMFF §2.1.
+        if matches!(codec, Codec::Av1 { .. }) {
+            brands.push(b"av01".into());
+        }
         Ftyp {
             major_brand: b"iso6".into(),
             minor_version: 0,
@@ -72,35 +76,34 @@ fn moov(codec: &Codec, timescale: u32, language: &str) -> Result<Moov, Error> {
 }
 
 fn trak(codec: &Codec, timescale: u32, language: &str) -> Result<Trak, Error> {
-    let (width, height, volume) = match codec {
-        Codec::H264 { width, height, .. } => (*width, *height, 0),
-        Codec::Aac { .. } => (0, 0, 1),
-    };
+    let is_video = codec.picture().is_some();
+    let (width, height) = codec.picture().unwrap_or_default();
     let tkhd = Tkhd {
         track_id: TRACK_ID,
         enabled: true,
         in_movie: true,
-        volume: volume.into(),
+        volume: u8::from(!is_video).into(),
         width: width.into(),
         height: height.into(),
         ..Tkhd::default()
     };
-    let (handler, name) = if codec.is_video() {
+    let (handler, name) = if is_video {
         (b"vide", "video")
     } else {
         (b"soun", "audio")
     };
     let stbl = Stbl {
         stsd: Stsd {
-            codecs: vec![codec.sample_entry()?],
+            codecs: vec![entry::of(codec, timescale)?],
         },
         // A fragmented file has an empty sample table, which still needs a chunk offset box.
         stco: Some(Stco::default()),
+        sgpd: entry::groups(codec),
         ..Stbl::default()
     };
     let minf = Minf {
-        vmhd: codec.is_video().then(Vmhd::default),
-        smhd: (!codec.is_video()).then(Smhd::default),
+        vmhd: is_video.then(Vmhd::default),
+        smhd: (!is_video).then(Smhd::default),
         // An empty location: the media is in this very file.
         dinf: Dinf {
             dref: Dref {

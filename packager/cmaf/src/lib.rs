@@ -1,19 +1,26 @@
 //! Access units in, CMAF bytes out; and back, to check what was written.
 //!
-//! Code map: [`codec`] what a track holds and its CODECS string, [`init`] init segments, `language` what a track
-//! speaks, [`mod@part`] parts, [`read`] both read back.
+//! Code map: [`codec`] what a track holds and its CODECS string, [`sample`] and [`av1`] access units as samples,
+//! [`opus`] lengths of packets, `entry` sample entries, [`init`] init segments, `language` what a track speaks,
+//! [`mod@part`] parts, [`read`] both read back.
 //!
 //! Invariants:
 //! - Deterministic: the same samples give the same bytes, on any machine, in any process.
 //! - A part is one `moof` and one `mdat`; a segment is its parts' bytes, one after the other.
 //! - Every part carries its own decode time, so any part plays after the init segment alone.
+//! - A sample entry holds what decoders need before the first sample; `avc1` and `hvc1` have their parameter sets
+//!   nowhere else.
 //! - One track to a file (ISO/IEC 23000-19: video and audio are separate CMAF tracks).
 
+pub mod av1;
 pub mod codec;
+mod entry;
 pub mod init;
 mod language;
+pub mod opus;
 pub mod part;
 pub mod read;
+pub mod sample;
 
 pub use codec::Codec;
 pub use init::Init;

@@ -108,17 +108,27 @@ pub fn init(mut bytes: &[u8]) -> Result<(u32, FourCC), Error> {
                 .codecs
                 .first()
                 .ok_or(Error::Missing("sample entry"))?;
-            let avc = matches!(entry, mp4_atom::Codec::Avc1(_));
-            let kind = if avc {
-                mp4_atom::Avc1::KIND
-            } else {
-                mp4_atom::Mp4a::KIND
-            };
+            let kind = kind(entry).ok_or(Error::Missing("sample entry of ours"))?;
             return Ok((trak.mdia.mdhd.timescale, kind));
         }
         bytes = bytes.get(length..).ok_or(Error::Missing("end of box"))?;
     }
     Err(Error::Missing("moov"))
+}
+
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "dozens of formats that are never written here"
+)]
+fn kind(entry: &mp4_atom::Codec) -> Option<FourCC> {
+    match entry {
+        mp4_atom::Codec::Avc1(_) => Some(mp4_atom::Avc1::KIND),
+        mp4_atom::Codec::Hvc1(_) => Some(mp4_atom::Hvc1::KIND),
+        mp4_atom::Codec::Av01(_) => Some(mp4_atom::Av01::KIND),
+        mp4_atom::Codec::Mp4a(_) => Some(mp4_atom::Mp4a::KIND),
+        mp4_atom::Codec::Opus(_) => Some(mp4_atom::Opus::KIND),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -159,11 +169,113 @@ mod tests {
             (48_000, b"mp4a".into())
         );
         assert_eq!(audio.name().unwrap(), "mp4a.40.2");
-        let language = |tag| language(&Init::new(&audio, 48_000, tag).unwrap().bytes);
+        let language = |tag| {
+            let init = Init::new(&audio, 48_000, tag).unwrap();
+            moov(&init.bytes).trak[0].mdia.mdhd.language.clone()
+        };
         assert_eq!(
             (language(Some("pt-BR")), language(None)),
             ("por".to_owned(), "und".to_owned())
         );
+    }
+
+    /// Of x265 as GStreamer's h265parse tells it: parameter sets may come again, and there is an SEI.
+    const HVCC: &[u8] = &[
+        0x01, 0x01, 0x60, 0x00, 0x00, 0x00, 0x90, 0x00, 0x00, 0x00, 0x00, 0x00, 0x3c, 0xf0, 0x00, 0xfc, 0xfd,
+        0xf8, 0xf8, 0x00, 0x00, 0x0f, 0x04, 0x20, 0x00, 0x01, 0x00, 0x18, 0x40, 0x01, 0x0c, 0x01, 0xff, 0xff,
+        0x01, 0x60, 0x00, 0x00, 0x03, 0x00, 0x90, 0x00, 0x00, 0x03, 0x00, 0x00, 0x03, 0x00, 0x3c, 0xba, 0x02,
+        0x40, 0x21, 0x00, 0x01, 0x00, 0x31, 0x42, 0x01, 0x01, 0x01, 0x60, 0x00, 0x00, 0x03, 0x00, 0x90, 0x00,
+        0x00, 0x03, 0x00, 0x00, 0x03, 0x00, 0x3c, 0xa0, 0x0a, 0x08, 0x0b, 0x9f, 0x79, 0x6e, 0xae, 0x4c, 0x2f,
+        0xff, 0x00, 0x01, 0x00, 0x01, 0x6a, 0x02, 0x02, 0x02, 0x08, 0x00, 0x00, 0x03, 0x00, 0x08, 0x00, 0x00,
+        0x03, 0x00, 0xf0, 0x40, 0x22, 0x00, 0x01, 0x00, 0x06, 0x44, 0x01, 0xc1, 0x73, 0xc0, 0x89, 0x27, 0x00,
+        0x01, 0x00, 0x03, 0x4e, 0x01, 0x05,
+    ];
+    /// Of libaom by FFmpeg.
+    const AV1C: &[u8] = &[
+        0x81, 0, 0x0c, 0, 0x0a, 0x0c, 0, 0, 0, 4, 0x3c, 0xfe, 0xcf, 0x81, 0xb5, 0xf2, 0, 0x80,
+    ];
+    /// Stereo, 312 samples of pre-skip.
+    const DOPS: &[u8] = &[0, 2, 1, 0x38, 0, 0, 0xbb, 0x80, 0, 0, 0];
+
+    fn entry(init: &Init) -> mp4_atom::Codec {
+        moov(&init.bytes).trak[0].mdia.minf.stbl.stsd.codecs[0].clone()
+    }
+
+    #[test]
+    fn parameter_sets_of_hvc1_are_nowhere_else() {
+        let hevc = Codec::Hevc {
+            config: Bytes::from_static(HVCC),
+            width: 320,
+            height: 180,
+        };
+        let made = Init::new(&hevc, 30_000, None).unwrap();
+        assert_eq!(init(&made.bytes).unwrap(), (30_000, b"hvc1".into()));
+        assert_eq!(made, Init::new(&hevc, 30_000, None).unwrap());
+        assert_eq!(hevc.name().unwrap(), "hvc1.1.6.L60.90");
+        let mp4_atom::Codec::Hvc1(entry) = entry(&made) else {
+            panic!("not hvc1")
+        };
+        assert_eq!((entry.visual.width, entry.visual.height), (320, 180));
+        let arrays = entry.hvcc.arrays.iter();
+        let arrays: Vec<_> = arrays
+            .map(|array| (array.nal_unit_type, array.completeness))
+            .collect();
+        assert_eq!(arrays, [(32, true), (33, true), (34, true)]);
+        let mut without_pps = HVCC.to_vec();
+        without_pps[106] = 0x27;
+        for bad in [&HVCC[..22], &without_pps, &[]] {
+            let bad = Codec::Hevc {
+                config: Bytes::copy_from_slice(bad),
+                width: 320,
+                height: 180,
+            };
+            assert!(matches!(
+                Init::new(&bad, 30_000, None),
+                Err(Error::Config("HEVC"))
+            ));
+        }
+    }
+
+    #[test]
+    fn av01_says_its_brand() {
+        let av1 = |config: &[u8]| Codec::Av1 {
+            config: Bytes::copy_from_slice(config),
+            width: 320,
+            height: 180,
+        };
+        let made = Init::new(&av1(AV1C), 30_000, None).unwrap();
+        assert_eq!(init(&made.bytes).unwrap(), (30_000, b"av01".into()));
+        assert_eq!(av1(AV1C).name().unwrap(), "av01.0.00M.08");
+        assert!(made.bytes.windows(4).take(30).any(|four| four == b"av01"));
+        let bad = av1(&[1, 0, 0, 0]);
+        assert!(matches!(Init::new(&bad, 30_000, None), Err(Error::Config("AV1"))));
+        assert!(matches!(bad.name(), Err(Error::Config("AV1"))));
+    }
+
+    #[test]
+    fn opus_counts_at_48_khz_and_names_its_roll() {
+        let opus = |config: &[u8], channels| Codec::Opus {
+            config: Bytes::copy_from_slice(config),
+            channels,
+        };
+        let made = Init::new(&opus(DOPS, 2), 48_000, Some("en")).unwrap();
+        assert_eq!(init(&made.bytes).unwrap(), (48_000, b"Opus".into()));
+        assert_eq!(opus(DOPS, 2).name().unwrap(), "Opus");
+        let mp4_atom::Codec::Opus(entry) = entry(&made) else {
+            panic!("not Opus")
+        };
+        assert_eq!((entry.dops.pre_skip, entry.audio.channel_count), (312, 2));
+        let groups = &moov(&made.bytes).trak[0].mdia.minf.stbl.sgpd;
+        assert_eq!(groups[0].grouping_type, b"roll".into());
+        assert_eq!(groups[0].default_group_description_index, Some(1));
+        for (bad, rate) in [
+            (opus(DOPS, 1), 48_000),
+            (opus(&DOPS[..9], 2), 48_000),
+            (opus(b"OpusHead\x01\x02", 2), 48_000),
+            (opus(DOPS, 2), 44_100),
+        ] {
+            assert!(matches!(Init::new(&bad, rate, None), Err(Error::Config("Opus"))));
+        }
     }
 
     #[test]
@@ -190,11 +302,10 @@ mod tests {
         assert!(matches!(part(1, 0, &[]), Err(Error::Empty)));
     }
 
-    fn language(mut bytes: &[u8]) -> String {
+    fn moov(mut bytes: &[u8]) -> Moov {
         while let Some(header) = Header::decode_maybe(&mut bytes).unwrap() {
             if header.kind == Moov::KIND {
-                let moov = Moov::decode_atom(&header, &mut bytes).unwrap();
-                return moov.trak[0].mdia.mdhd.language.clone();
+                return Moov::decode_atom(&header, &mut bytes).unwrap();
             }
             bytes = &bytes[header.size.unwrap()..];
         }

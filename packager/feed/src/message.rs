@@ -5,7 +5,7 @@ use hls::id::{Cell, Epoch, StreamId, TrackId};
 use hls::time::Grid;
 
 /// Version of this protocol; a peer with another one is refused.
-pub const PROTOCOL: u16 = 2;
+pub const PROTOCOL: u16 = 3;
 
 /// Longest language tag of a track, bytes (RFC 5646 §4.4.1: no registered tag needs more).
 pub const LANGUAGE_BYTES_MAX: usize = 35;
@@ -13,25 +13,71 @@ pub const LANGUAGE_BYTES_MAX: usize = 35;
 /// Longest title of a track, bytes of UTF-8.
 pub const TITLE_BYTES_MAX: usize = 400;
 
-/// How a track is coded, with the decoder configuration of its format.
+/// How a track is coded, with the decoder configuration as the box of its sample entry holds it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Codec {
-    /// H.264 with length-prefixed NAL units; `config` is an AVCDecoderConfigurationRecord.
+    /// H.264 with length-prefixed NAL units, parameter sets in `config` alone.
     H264 {
-        /// ISO/IEC 14496-15 §5.3.3.1.
+        /// AVCDecoderConfigurationRecord, ISO/IEC 14496-15 §5.3.3.1.
         config: Bytes,
         /// Coded width, pixels.
         width: u32,
         /// Coded height, pixels.
         height: u32,
     },
-    /// AAC-LC without ADTS; `config` is an AudioSpecificConfig.
+    /// HEVC with length-prefixed NAL units, parameter sets in `config` alone.
+    Hevc {
+        /// HEVCDecoderConfigurationRecord, ISO/IEC 14496-15 §8.3.3.1.
+        config: Bytes,
+        /// Coded width, pixels.
+        width: u32,
+        /// Coded height, pixels.
+        height: u32,
+    },
+    /// AV1 in temporal units without delimiters; each key frame comes with its sequence header.
+    Av1 {
+        /// AV1CodecConfigurationRecord, AV1-ISOBMFF §2.3.
+        config: Bytes,
+        /// Coded width, pixels.
+        width: u32,
+        /// Coded height, pixels.
+        height: u32,
+    },
+    /// AAC-LC without ADTS.
     Aac {
-        /// ISO/IEC 14496-3 §1.6.2.1.
+        /// AudioSpecificConfig, ISO/IEC 14496-3 §1.6.2.1.
         config: Bytes,
         /// Channels.
         channels: u32,
     },
+    /// Opus packets of at most 20 ms at 48 kHz.
+    Opus {
+        /// OpusSpecificBox without its header (Opus in ISOBMFF §4.3.2): an `OpusHead` without its magic, version 0,
+        /// numbers big-endian.
+        config: Bytes,
+        /// Channels.
+        channels: u32,
+    },
+}
+
+impl Codec {
+    /// Width and height of its pictures, pixels; none of sound.
+    pub fn picture(&self) -> Option<(u32, u32)> {
+        match self {
+            Self::H264 { width, height, .. }
+            | Self::Hevc { width, height, .. }
+            | Self::Av1 { width, height, .. } => Some((*width, *height)),
+            Self::Aac { .. } | Self::Opus { .. } => None,
+        }
+    }
+
+    /// Channels of its sound; none of pictures.
+    pub fn channels(&self) -> Option<u32> {
+        match self {
+            Self::Aac { channels, .. } | Self::Opus { channels, .. } => Some(*channels),
+            Self::H264 { .. } | Self::Hevc { .. } | Self::Av1 { .. } => None,
+        }
+    }
 }
 
 /// One track of the stream, in the order in which units name them.
@@ -54,7 +100,7 @@ pub struct Track {
 impl Track {
     /// Whether this is a video track.
     pub fn is_video(&self) -> bool {
-        matches!(self.codec, Codec::H264 { .. })
+        self.codec.picture().is_some()
     }
 }
 

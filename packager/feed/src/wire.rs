@@ -1,10 +1,12 @@
 //! Bytes of the feed: `u32 length, u8 kind, fields`, everything big-endian.
 
+mod codec;
+
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use hls::id::{Cell, Epoch, StreamId, TrackId};
 use hls::time::{FrameRate, Grid};
 
-use crate::message::{Codec, Hello, Message, Shape, Track, Unit, is_language, is_title};
+use crate::message::{Hello, Message, Shape, Track, Unit, is_language, is_title};
 
 /// Longest message, bytes: a key frame of a 100 Mb/s stream fits many times.
 pub const MESSAGE_BYTES_MAX: usize = 8 << 20;
@@ -34,9 +36,6 @@ const UNIT: u8 = 5;
 const WATERMARK: u8 = 6;
 const GAP: u8 = 7;
 const END: u8 = 8;
-
-const H264: u8 = 1;
-const AAC: u8 = 2;
 
 /// Appends one message. A unit larger than [`MESSAGE_BYTES_MAX`] is refused by the peer's decoder.
 pub fn encode(message: &Message, out: &mut BytesMut) {
@@ -110,23 +109,7 @@ fn put_hello(hello: &Hello, out: &mut BytesMut) {
         put_bytes(track.id.as_str().as_bytes(), out);
         out.put_u64(track.average_bps);
         out.put_u64(track.peak_bps);
-        match &track.codec {
-            Codec::H264 {
-                config,
-                width,
-                height,
-            } => {
-                out.put_u8(H264);
-                put_bytes(config, out);
-                out.put_u32(*width);
-                out.put_u32(*height);
-            }
-            Codec::Aac { config, channels } => {
-                out.put_u8(AAC);
-                put_bytes(config, out);
-                out.put_u32(*channels);
-            }
-        }
+        codec::put(&track.codec, out);
         put_said(track.language.as_deref(), out);
         put_said(track.title.as_deref(), out);
     }
@@ -262,18 +245,7 @@ fn get_tracks(body: &mut Bytes) -> Option<Vec<Track>> {
 fn get_track(body: &mut Bytes) -> Option<Track> {
     let id = TrackId::new(&get_text(body)?).ok()?;
     let (average_bps, peak_bps) = (body.try_get_u64().ok()?, body.try_get_u64().ok()?);
-    let codec = match body.try_get_u8().ok()? {
-        H264 => Codec::H264 {
-            config: get_bytes(body)?,
-            width: body.try_get_u32().ok()?,
-            height: body.try_get_u32().ok()?,
-        },
-        AAC => Codec::Aac {
-            config: get_bytes(body)?,
-            channels: body.try_get_u32().ok()?,
-        },
-        _ => return None,
-    };
+    let codec = codec::get(body)?;
     Some(Track {
         id,
         codec,
@@ -295,6 +267,7 @@ fn get_said(body: &mut Bytes, good: fn(&str) -> bool) -> Option<Option<String>> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::message::Codec;
     use hls::time::Profile;
     use proptest::prelude::*;
 
