@@ -4,7 +4,7 @@ use feed::message::{Codec, Track};
 use hls::id::{StreamId, TrackId};
 use hls::time::{Grid, GridError, Profile};
 
-use crate::config::{Audio, Encoder, Ladder, Preset, Probe, Rung};
+use crate::config::{self, Audio, Encoder, Ladder, Preset, Probe, Rung};
 use crate::passage::Form;
 use crate::shed;
 
@@ -90,6 +90,18 @@ impl Plan {
         self
     }
 
+    /// Rungs in the order in which a machine that is too slow goes without them: those that only some players decode
+    /// first, then from the largest down. The last one is never shed, and every player decodes it.
+    pub(crate) fn shed_order(&self) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..self.rungs.len()).collect();
+        let is_h264 = |index: &usize| {
+            let rung = self.rungs.get(*index);
+            rung.is_some_and(|rung| rung.codec == config::Codec::H264)
+        };
+        order.sort_by_key(is_h264);
+        order
+    }
+
     /// Tracks of the feed: the rungs, then the audio renditions.
     pub(crate) fn tracks(&self) -> usize {
         self.rungs.len() + self.sounds.len()
@@ -112,10 +124,23 @@ impl Plan {
         match self.rungs.get(index) {
             Some(rung) => {
                 let average_bps = u64::from(rung.bitrate_kbps) * 1_000;
-                let codec = Codec::H264 {
-                    config,
-                    width: rung.width,
-                    height: rung.height,
+                let (width, height) = (rung.width, rung.height);
+                let codec = match rung.codec {
+                    config::Codec::H264 => Codec::H264 {
+                        config,
+                        width,
+                        height,
+                    },
+                    config::Codec::Hevc => Codec::Hevc {
+                        config,
+                        width,
+                        height,
+                    },
+                    config::Codec::Av1 => Codec::Av1 {
+                        config,
+                        width,
+                        height,
+                    },
                 };
                 let peak_bps = average_bps + self.vbv_bps(average_bps) + self.container_bps();
                 Track {
@@ -173,6 +198,7 @@ fn default_rungs(cores: usize) -> Vec<Rung> {
         width,
         height,
         bitrate_kbps,
+        codec: config::Codec::H264,
         preset: None,
         encoder: None,
     };
@@ -202,6 +228,30 @@ mod tests {
         };
         assert_eq!(names(2), ["360p", "240p"]);
         assert_eq!(names(8), ["720p", "480p", "360p"]);
+    }
+
+    #[test]
+    fn the_smallest_rung_that_every_player_decodes_stays() {
+        use config::Codec::{Av1, H264, Hevc};
+        let rung = |(at, codec): (usize, config::Codec)| Rung {
+            name: TrackId::new(&format!("r{at}")).unwrap(),
+            width: 1_280 - 64 * u32::try_from(at).unwrap(),
+            codec,
+            ..default_rungs(8).remove(0)
+        };
+        for (codecs, order) in [
+            (&[H264, H264, H264][..], &[0, 1, 2][..]),
+            (&[Av1, H264, Hevc, H264, Av1], &[0, 2, 4, 1, 3]),
+            (&[H264, Av1], &[1, 0]),
+        ] {
+            let rungs = codecs.iter().copied().enumerate().map(rung).collect();
+            let ladder = Ladder {
+                rungs: Some(rungs),
+                ..Ladder::default()
+            };
+            let plan = Plan::new(&ladder, Profile::Low, 2).unwrap();
+            assert_eq!(plan.shed_order(), order, "{codecs:?}");
+        }
     }
 
     #[test]

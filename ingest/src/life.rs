@@ -113,17 +113,23 @@ impl Life {
         let tell = opened.teller();
         let fail = move |error| tell(Ended::Failed(error));
         blueprint.tell_encoders(&made.encoders);
-        let mut rungs = Vec::new();
+        let mut rungs = vec![None; plan.rungs.len()];
         for index in 0..plan.tracks() {
             let mut outlet = blueprint.outlet(index, &opened);
             if index < plan.rungs.len() {
                 let branch = Arc::new(Branch::new(index, program, replay.clone()));
                 made.ladder.watch(index, branch.clone())?;
-                rungs.push((branch.clone(), outlet.metrics.clone()));
-                outlet.branch = Some(branch);
+                outlet.branch = Some(branch.clone());
+                if let Some(place) = rungs.get_mut(index) {
+                    *place = Some((branch, outlet.metrics.clone()));
+                }
             }
             made.ladder.on_coded(index, move |coded| outlet.take(coded))?;
         }
+        let in_order = plan.shed_order().into_iter();
+        let rungs = in_order
+            .filter_map(|index| rungs.get_mut(index)?.take())
+            .collect();
         let watcher = blueprint.watcher(&mixer)?;
         let state = mixer.state.clone();
         made.ladder.on_thumbnail(move |jpeg| state.keep_thumbnail(jpeg))?;

@@ -29,7 +29,7 @@ struct Watched {
 }
 
 impl Overload {
-    /// `rungs` largest first.
+    /// `rungs` in the order in which they go.
     pub(crate) fn new(program: Program, rungs: Vec<(Arc<Branch>, Rung)>, rules: Option<Rules>) -> Self {
         let looks = FACTOR_SPAN.as_nanos() / program.grid.cell_duration().as_nanos().max(1);
         let looks = usize::try_from(looks).unwrap_or(usize::MAX);

@@ -166,24 +166,6 @@ pub(crate) fn unwrap(clock: Clock, last: i64, ticks: u64) -> i64 {
     last + (step.cast_signed() >> unused)
 }
 
-/// Samples at 48 kHz in an Opus packet (RFC 6716 §3.1), at most 120 ms of them; none where it is malformed.
-pub(crate) fn opus_samples(packet: &[u8]) -> Option<u32> {
-    let (&toc, rest) = packet.split_first()?;
-    let config = toc >> 3;
-    let frame = match config {
-        // SILK: 10, 20, 40, 60 ms; hybrid: 10, 20; CELT: 2.5, 5, 10, 20.
-        0..=11 => [480, 960, 1_920, 2_880].get(usize::from(config % 4)).copied()?,
-        12..=15 => 480 << (config % 2),
-        _ => 120 << (config % 4),
-    };
-    let frames = match toc & 3 {
-        0 => 1,
-        1 | 2 => 2,
-        _ => u32::from(rest.first()? & 0x3F),
-    };
-    Some(frame * frames).filter(|samples| (1..=5_760).contains(samples))
-}
-
 /// Core sample rate of an AudioSpecificConfig (ISO/IEC 14496-3 §1.6.2.1); a unit is 1024 samples of it.
 pub(crate) fn aac_rate(config: &[u8]) -> Option<u32> {
     const RATES: [u32; 13] = [
@@ -290,24 +272,6 @@ mod tests {
             assert!((out - exact).abs() <= 1, "{n}: {out} is not {exact}");
         }
         assert_eq!(retime.take_jumps(), 0);
-    }
-
-    #[test]
-    fn packets_of_opus_say_how_long_they_are() {
-        for (packet, samples) in [
-            (&[0xFC_u8][..], Some(960)),
-            (&[0xFD], Some(1_920)),
-            (&[0xFF, 3], Some(2_880)),
-            (&[0x08], Some(960)),
-            (&[0x78], Some(960)),
-            (&[0xE0], Some(120)),
-            (&[0xFF, 0x3F], None),
-            (&[0xFF, 0], None),
-            (&[0xFF], None),
-            (&[], None),
-        ] {
-            assert_eq!(opus_samples(packet), samples, "{packet:x?}");
-        }
     }
 
     proptest! {

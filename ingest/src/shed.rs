@@ -1,6 +1,6 @@
 //! Which rungs a machine that is too slow goes without, and when they come back.
 //!
-//! Rungs go from the top, one at a time, and return in the reverse order; the last one always stays.
+//! Rungs go in the plan's order, one at a time, and return in the reverse order; the last one always stays.
 
 use std::time::Duration;
 
@@ -48,7 +48,7 @@ pub(crate) enum Order {
 #[derive(Debug)]
 pub(crate) struct Shed {
     rules: Rules,
-    /// Rungs that are off, from the top.
+    /// Rungs that are off, from the first.
     off: usize,
     rest_until: Duration,
     /// Since when too much waits, and how much it was.
@@ -77,7 +77,7 @@ impl Shed {
         self.wait
     }
 
-    /// Judges `loads`, largest rung first, at `now`; rungs return where a GOP starts.
+    /// Judges `loads`, in the order in which rungs go, at `now`; rungs return where a GOP starts.
     pub(crate) fn tick(&mut self, now: Duration, loads: &[Load], gop_starts: bool) -> Option<Order> {
         let on = loads.get(self.off..).unwrap_or_default();
         let worst = on.iter().filter_map(|load| load.behind).max().unwrap_or_default();

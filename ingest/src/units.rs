@@ -4,7 +4,6 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
-use bytes::{Buf, BufMut, Bytes, BytesMut};
 use feed::Unit;
 use hls::id::Cell;
 use hls::time::AUDIO_FRAME_SAMPLES;
@@ -82,18 +81,15 @@ impl Outlet {
                 .encode
                 .record(Instant::now().saturating_duration_since(self.program.due(frame)));
         }
-        self.replay.describe(self.index, coded.config);
+        if let Some(config) = coded.config {
+            self.replay.describe(self.index, config);
+        }
         let track = u16::try_from(self.index).unwrap_or(u16::MAX);
-        let data = if self.is_video {
-            without_parameters(coded.data)
-        } else {
-            coded.data
-        };
         let unit = Unit {
             track,
             time,
             key: coded.key || !self.is_video,
-            data,
+            data: coded.data,
         };
         self.replay.push(self.cell(time), unit, closed);
     }
@@ -130,51 +126,5 @@ impl Outlet {
     /// Cells that nothing of this track can come for any more, once the unit at `time` is out.
     fn closed_by(&self, time: u64) -> Range<u64> {
         self.cell(time).0..self.cell(time + self.step()).0
-    }
-}
-
-/// A track of type `avc1` has its parameter sets in the sample entry alone (ISO/IEC 14496-15); x264 repeats them,
-/// and an access unit delimiter, in the stream.
-pub(crate) fn without_parameters(unit: Bytes) -> Bytes {
-    let (mut rest, mut kept) = (unit.clone(), BytesMut::with_capacity(unit.len()));
-    while let Some(nal) = next_nal(&mut rest) {
-        let kind = nal.first().map_or(0, |header| header & 0x1f);
-        if !matches!(kind, SPS | PPS | DELIMITER) {
-            kept.put_u32(u32::try_from(nal.len()).unwrap_or(u32::MAX));
-            kept.put_slice(&nal);
-        }
-    }
-    // What cannot be walked is handed on as it came.
-    if rest.is_empty() { kept.freeze() } else { unit }
-}
-
-const SPS: u8 = 7;
-const PPS: u8 = 8;
-const DELIMITER: u8 = 9;
-
-fn next_nal(rest: &mut Bytes) -> Option<Bytes> {
-    let mut after = rest.clone();
-    let length = usize::try_from(after.try_get_u32().ok()?).ok()?;
-    if length > after.len() {
-        return None;
-    }
-    *rest = after.split_off(length);
-    Some(after)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn parameters_and_delimiters_leave_the_stream() {
-        let nal =
-            |kind: u8, length: u32| [&(length).to_be_bytes()[..], &vec![kind; length as usize]].concat();
-        let all = [nal(9, 2), nal(7, 27), nal(8, 4), nal(6, 9), nal(5, 100)].concat();
-        let kept = [nal(6, 9), nal(5, 100)].concat();
-        assert_eq!(without_parameters(all.clone().into()), kept);
-        assert_eq!(without_parameters(kept.clone().into()), kept);
-        let torn = Bytes::from(all).slice(..60);
-        assert_eq!(without_parameters(torn.clone()), torn);
     }
 }

@@ -27,19 +27,20 @@ pub struct Ladder {
     /// Audio renditions; the n-th carries the n-th audio track of an encoder. Absent = one, called "audio". At
     /// most 8.
     pub audio: Option<Vec<Audio>>,
-    /// What encodes: "auto" (nvenc, va, qsv, v4l2, then software), "software" (x264, then openh264), or one of
-    /// "nvenc", "va", "qsv", "v4l2", "x264", "openh264". The first that passes a trial at start is used; a kind that
-    /// is named and does not work is an error. Default "auto".
+    /// What encodes: "auto" (nvenc, va, qsv, v4l2, then software), "software" (x264, then openh264; x265; libaom), or
+    /// one of "nvenc", "va", "qsv", "v4l2", "x264", "openh264", "x265", "aom". The first that passes a trial at start
+    /// is used; a kind that is named and does not work is an error. Default "auto".
     pub encoder: Encoder,
     /// Streams whose encoder is passed through undecoded while it sends exactly this ladder: a track for each rung, of
     /// its size, at `frame_rate`, without B-frames, with key frames where segments start, and AAC of 48 kHz. Anything
-    /// else is transcoded. Default none; at most 64.
+    /// else is transcoded. Rungs are of H.264 then. Default none; at most 64.
     pub passthrough: Vec<StreamId>,
     /// What is done where a stream is created on a machine that encodes its ladder slower than real time, as a probe of
     /// half a second shows: "warn", "refuse" (the stream does not start), or "off" (no probe). Default "warn".
     pub probe: Probe,
-    /// What goes when the encoders are slower than real time: "top" (rungs are no longer encoded, largest first, the
-    /// last one never; their cells are declared as gaps) or "off" (the whole stream lags). Default "top".
+    /// What goes when the encoders are slower than real time: "top" (rungs are no longer encoded, those of HEVC and AV1
+    /// before those of H.264, largest first, the last one never; their cells are declared as gaps) or "off" (the whole
+    /// stream lags). Default "top".
     pub shed: ShedPolicy,
     /// Milliseconds of media that may wait in a rung, at most two fifths of PART-HOLD-BACK, which players have in hand.
     /// Default 600; 200 to 1500; where more waits and does not shrink for 250 ms, a rung is shed. Each rung but the last
@@ -61,7 +62,7 @@ pub enum Encoder {
     /// Whatever works, hardware first.
     #[default]
     Auto,
-    /// x264, else openh264.
+    /// x264, else openh264; x265; libaom.
     Software,
     /// NVIDIA.
     Nvenc,
@@ -75,6 +76,47 @@ pub enum Encoder {
     X264,
     /// openh264 alone.
     Openh264,
+    /// x265 alone.
+    X265,
+    /// libaom alone.
+    Aom,
+}
+
+impl Encoder {
+    /// Whether any of it makes rungs of `codec`.
+    fn makes(self, codec: Codec) -> bool {
+        match self {
+            Self::Auto | Self::Software | Self::Nvenc | Self::Va | Self::Qsv => true,
+            Self::V4l2 => codec != Codec::Av1,
+            Self::X264 | Self::Openh264 => codec == Codec::H264,
+            Self::X265 => codec == Codec::Hevc,
+            Self::Aom => codec == Codec::Av1,
+        }
+    }
+}
+
+/// How a rung is coded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Codec {
+    /// What every player decodes.
+    #[default]
+    H264,
+    /// Apple's players, and browsers on hardware that decodes it.
+    Hevc,
+    /// Browsers, and newer hardware.
+    Av1,
+}
+
+impl Codec {
+    /// As the config spells it.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::H264 => "h264",
+            Self::Hevc => "hevc",
+            Self::Av1 => "av1",
+        }
+    }
 }
 
 /// What is done about a ladder that the machine cannot carry.
@@ -128,8 +170,11 @@ impl Ladder {
         if self.rungs.is_some() && !(1..=8).contains(&rungs.len()) {
             wrong.push("ladder.rungs: 1 to 8 rungs".to_owned());
         }
+        if !rungs.is_empty() && !rungs.iter().any(|rung| rung.codec == Codec::H264) {
+            wrong.push("ladder.rungs: at least one of codec `h264`, which every player decodes".to_owned());
+        }
         for (at, rung) in rungs.iter().enumerate() {
-            wrong.extend(rung.validate(at));
+            wrong.extend(rung.validate(at, self.encoder));
             if rungs.iter().take(at).any(|other| other.name == rung.name) {
                 wrong.push(format!("ladder.rungs[{at}].name: `{}` is used twice", rung.name));
             }
@@ -187,7 +232,10 @@ pub struct Rung {
     pub height: u32,
     /// Kilobits per second the encoder aims at, 50 to 50000. Peaks are bounded by a 600 ms buffer.
     pub bitrate_kbps: u32,
-    /// x264 preset; absent = superfast, or veryfast on more than four cores.
+    /// "h264", "hevc" or "av1"; absent = "h264", which at least one rung has to be.
+    #[serde(default)]
+    pub codec: Codec,
+    /// Preset of x264 and x265, and how hard libaom tries; absent = superfast, or veryfast on more than four cores.
     #[serde(default)]
     pub preset: Option<Preset>,
     /// Absent = as `ladder.encoder`.
@@ -196,7 +244,7 @@ pub struct Rung {
 }
 
 impl Rung {
-    fn validate(&self, at: usize) -> Vec<String> {
+    fn validate(&self, at: usize, default: Encoder) -> Vec<String> {
         let section = format!("ladder.rungs[{at}]");
         let ranges = [
             ("width", u64::from(self.width), 64, 3_840),
@@ -206,6 +254,13 @@ impl Rung {
         let mut wrong = out_of_range(&section, &ranges);
         if !(self.width.is_multiple_of(2) && self.height.is_multiple_of(2)) {
             wrong.push(format!("{section}: width and height must be even"));
+        }
+        let encoder = self.encoder.unwrap_or(default);
+        if !encoder.makes(self.codec) {
+            let codec = self.codec.as_str();
+            wrong.push(format!(
+                "{section}.encoder: {encoder:?} makes no {codec}; name one that does"
+            ));
         }
         if self.name.as_str() == crate::ladder::AUDIO {
             wrong.push(format!("{section}.name: `audio` is the audio track's"));
@@ -247,7 +302,7 @@ impl Audio {
     }
 }
 
-/// How much work x264 spends on a frame.
+/// How much work an encoder in software spends on a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Preset {
@@ -261,7 +316,7 @@ pub enum Preset {
     Faster,
     /// Yet more work.
     Fast,
-    /// x264's own default.
+    /// x264's and x265's own default.
     Medium,
 }
 
@@ -275,6 +330,17 @@ impl Preset {
             Self::Faster => "faster",
             Self::Fast => "fast",
             Self::Medium => "medium",
+        }
+    }
+
+    /// As libaom counts it in its real-time mode: more is less work.
+    pub(crate) fn cpu_used(self) -> u8 {
+        match self {
+            Self::Ultrafast | Self::Superfast => 10,
+            Self::Veryfast => 9,
+            Self::Faster => 8,
+            Self::Fast => 7,
+            Self::Medium => 6,
         }
     }
 }
@@ -327,6 +393,52 @@ impl From<Rate> for String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn players_without_hevc_and_av1_always_have_a_rung() {
+        let rung = |name: &str, codec, encoder| Rung {
+            name: TrackId::new(name).unwrap(),
+            width: 320,
+            height: 180,
+            bitrate_kbps: 200,
+            codec,
+            preset: None,
+            encoder,
+        };
+        let (h264, hevc, av1) = (
+            rung("180p", Codec::H264, None),
+            rung("180p-hevc", Codec::Hevc, None),
+            rung("180p-av1", Codec::Av1, None),
+        );
+        let wrong = |encoder, rungs: &[&Rung]| {
+            let rungs = Some(rungs.iter().copied().cloned().collect());
+            Ladder {
+                encoder,
+                rungs,
+                ..Ladder::default()
+            }
+            .validate()
+        };
+        for encoder in [Encoder::Auto, Encoder::Software, Encoder::Nvenc] {
+            assert_eq!(wrong(encoder, &[&av1, &hevc, &h264]), [""; 0], "{encoder:?}");
+        }
+        let none = wrong(Encoder::Auto, &[&hevc, &av1]);
+        assert!(
+            none.len() == 1 && none[0].contains("at least one of codec `h264`"),
+            "{none:?}"
+        );
+        let all = wrong(Encoder::X264, &[&h264, &hevc, &av1]);
+        let expected = [
+            "ladder.rungs[1].encoder: X264 makes no hevc; name one that does",
+            "ladder.rungs[2].encoder: X264 makes no av1; name one that does",
+        ];
+        assert_eq!(all, expected);
+        let (x265, aom) = (
+            rung("a", Codec::Hevc, Some(Encoder::X265)),
+            rung("b", Codec::Av1, Some(Encoder::Aom)),
+        );
+        assert_eq!(wrong(Encoder::X264, &[&h264, &x265, &aom]), [""; 0]);
+    }
 
     #[test]
     fn rates_are_read_as_people_write_them() {

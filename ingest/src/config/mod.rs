@@ -16,7 +16,7 @@ use crate::keys;
 use crate::onair::Waits;
 
 pub use hook::{Hook, OnFailure};
-pub use ladder::{Audio, Encoder, Ladder, Preset, Probe, Rate, Rung, ShedPolicy};
+pub use ladder::{Audio, Codec, Encoder, Ladder, Preset, Probe, Rate, Rung, ShedPolicy};
 pub use listeners::{Rtmp, Rtmps, Srt};
 pub use multitrack::Multitrack;
 
@@ -232,6 +232,7 @@ mod tests {
             width: 641,
             height: 360,
             bitrate_kbps: 1,
+            codec: Codec::H264,
             preset: None,
             encoder: None,
         };

@@ -12,7 +12,7 @@ use crate::ladder::AUDIO_RATE;
 use crate::media::{AudioCodec, Clock, Media, Stamp, VideoFormat};
 use crate::metrics::Metrics;
 use crate::pipeline::decode::{Branch, Coded, UNITS_MAX};
-use crate::retime::{AAC_SAMPLES, Length, Retime, aac_rate, opus_samples};
+use crate::retime::{AAC_SAMPLES, Length, Retime, aac_rate};
 
 /// Pictures that wait for their decoder when a key frame arrives are thrown away if they begin this long before it,
 /// nanoseconds: after a stall none of them would be shown in time.
@@ -234,7 +234,7 @@ impl Track<AudioCodec> {
                 samples: AAC_SAMPLES,
                 rate: aac_rate(&self.config).unwrap_or(AUDIO_RATE),
             }),
-            AudioCodec::Opus => opus_samples(unit).map(|samples| Length {
+            AudioCodec::Opus => cmaf::opus::samples(unit).map(|samples| Length {
                 samples,
                 rate: AUDIO_RATE,
             }),

@@ -4,16 +4,21 @@
 //! for. So every candidate encodes ten frames first. Of the hardware kinds only the order and the trial are certain;
 //! their settings have not met a card.
 
+mod anew;
+mod kind;
+
 use std::collections::BTreeSet;
 
 use gst::prelude::*;
 use gst_app::{AppSink, AppSrc};
 
-use super::ladder::{CODED_CAPS, coded, key_event};
+pub(crate) use self::anew::begin_at_keys;
+pub(crate) use self::kind::Kind;
+use super::ladder::{Coded, coded, key_event};
 use super::{element, parse, picture_caps};
-use crate::config::{Encoder, Rung};
+use crate::config::{Codec, Encoder, Rung};
 use crate::error::Error;
-use crate::ladder::{Plan, VBV_MS};
+use crate::ladder::Plan;
 
 const NAME: &str = "encoder trial";
 /// Frames of a trial, and the one that must be a key frame, beside the first.
@@ -21,134 +26,6 @@ const TRIAL_FRAMES: u64 = 10;
 const TRIAL_KEY: u64 = 5;
 /// A card that needs longer for ten frames is of no use.
 const TRIAL_MAX: gst::ClockTime = gst::ClockTime::from_seconds(5);
-/// x264's own word for "never by itself" (X264_KEYINT_MAX_INFINITE): key frames come from the grid alone.
-const KEY_INTERVAL: u32 = 1 << 30;
-
-/// A way to encode H.264, best first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Kind {
-    /// NVIDIA.
-    Nvenc,
-    /// VA-API, low-power unit.
-    VaLow,
-    /// VA-API.
-    Va,
-    /// Intel Quick Sync.
-    Qsv,
-    /// Video4Linux memory to memory.
-    V4l2,
-    /// Software.
-    X264,
-    /// Software, where x264 is missing.
-    Openh264,
-}
-
-impl Kind {
-    pub(crate) const ALL: [Self; 7] = [
-        Self::Nvenc,
-        Self::VaLow,
-        Self::Va,
-        Self::Qsv,
-        Self::V4l2,
-        Self::X264,
-        Self::Openh264,
-    ];
-
-    /// Name of its element.
-    pub(crate) fn factory(self) -> &'static str {
-        match self {
-            Self::Nvenc => "nvh264enc",
-            Self::VaLow => "vah264lpenc",
-            Self::Va => "vah264enc",
-            Self::Qsv => "qsvh264enc",
-            Self::V4l2 => "v4l2h264enc",
-            Self::X264 => "x264enc",
-            Self::Openh264 => "openh264enc",
-        }
-    }
-
-    /// Debian package that brings the element.
-    fn package(self) -> &'static str {
-        match self {
-            Self::Nvenc | Self::VaLow | Self::Va | Self::Qsv | Self::Openh264 => "gstreamer1.0-plugins-bad",
-            Self::V4l2 => "gstreamer1.0-plugins-good",
-            Self::X264 => "gstreamer1.0-plugins-ugly",
-        }
-    }
-
-    fn is_wanted(self, wanted: Encoder) -> bool {
-        match wanted {
-            Encoder::Auto => true,
-            Encoder::Software => matches!(self, Self::X264 | Self::Openh264),
-            Encoder::Nvenc => self == Self::Nvenc,
-            Encoder::Va => matches!(self, Self::VaLow | Self::Va),
-            Encoder::Qsv => self == Self::Qsv,
-            Encoder::V4l2 => self == Self::V4l2,
-            Encoder::X264 => self == Self::X264,
-            Encoder::Openh264 => self == Self::Openh264,
-        }
-    }
-
-    /// The encoder called `name`, raw pictures to access units.
-    pub(crate) fn line(self, name: &str, rung: &Rung, plan: &Plan) -> String {
-        let kbps = rung.bitrate_kbps;
-        let factory = self.factory();
-        let (before, settings, after) = match self {
-            Self::X264 => return x264(name, rung, plan),
-            Self::Nvenc => (
-                NV12,
-                format!("bitrate={kbps} gop-size=-1 bframes=0 zerolatency=true rc-mode=cbr"),
-                "",
-            ),
-            Self::VaLow | Self::Va => (
-                NV12,
-                format!("bitrate={kbps} key-int-max=1024 b-frames=0 rate-control=cbr"),
-                "",
-            ),
-            Self::Qsv => (
-                NV12,
-                format!("bitrate={kbps} gop-size=0 b-frames=0 low-latency=true rate-control=cbr"),
-                "",
-            ),
-            Self::V4l2 => (
-                NV12,
-                format!(
-                    "extra-controls=\"controls,video_bitrate={},video_gop_size={KEY_INTERVAL}\"",
-                    u64::from(kbps) * 1_000
-                ),
-                " ! video/x-h264,level=(string)4",
-            ),
-            Self::Openh264 => {
-                let bps = u64::from(kbps) * 1_000;
-                let settings = format!(
-                    "bitrate={bps} max-bitrate={} rate-control=bitrate complexity=low gop-size={KEY_INTERVAL} \
-                     scene-change-detection=false multi-thread=1",
-                    bps * 3 / 2
-                );
-                ("", settings, "")
-            }
-        };
-        format!("{before}{factory} name={name} {settings}{after} ! h264parse ! {CODED_CAPS}")
-    }
-}
-
-const NV12: &str = "videoconvertscale ! video/x-raw,format=NV12 ! ";
-
-fn x264(name: &str, rung: &Rung, plan: &Plan) -> String {
-    let large = rung.height >= 720;
-    // One thread gives the least delay; from 720p on one core may not be enough.
-    let threads = if large { 2 } else { 1 };
-    let profile = if large { "high" } else { "main" };
-    format!(
-        "x264enc name={name} tune=zerolatency speed-preset={} bitrate={} threads={threads} \
-         sliced-threads=false key-int-max={KEY_INTERVAL} byte-stream=false vbv-buf-capacity={VBV_MS} \
-         option-string=\"scenecut=0:open-gop=0:force-cfr=0\" ! video/x-h264,profile={profile} \
-         ! h264parse ! {CODED_CAPS}",
-        rung.preset.unwrap_or(plan.default_preset).as_str(),
-        rung.bitrate_kbps,
-    )
-}
-
 /// An encoder for every rung, without the `excluded` kinds where another one is left. Takes a moment.
 pub(crate) fn choose(plan: &Plan, excluded: &BTreeSet<Kind>) -> Result<Vec<Kind>, Error> {
     let trial = |kind, rung: &Rung| trial(kind, rung, plan);
@@ -171,7 +48,9 @@ fn first(
     trial: impl Fn(Kind, &Rung) -> Result<(), String>,
 ) -> Result<Kind, Error> {
     let mut reasons = Vec::new();
-    let wanted = Kind::ALL.into_iter().filter(|kind| kind.is_wanted(wanted));
+    let wanted = Kind::ALL
+        .into_iter()
+        .filter(|kind| kind.is_wanted(wanted, rung.codec));
     for kind in wanted.filter(|kind| !excluded.contains(kind)) {
         match trial(kind, rung) {
             Ok(()) => return Ok(kind),
@@ -193,34 +72,42 @@ fn trial(kind: Kind, rung: &Rung, plan: &Plan) -> Result<(), String> {
         ));
     }
     let units = encode(kind, rung, plan)?;
-    judge(&units)
+    judge(rung.codec, &units)
 }
 
-/// Time, key frame or not, and decoder configuration of a unit.
-type Outcome = (u64, bool, bytes::Bytes);
-
-fn judge(units: &[Outcome]) -> Result<(), String> {
+fn judge(codec: Codec, units: &[Coded]) -> Result<(), String> {
     if units.len() as u64 != TRIAL_FRAMES {
         return Err(format!("{} of {TRIAL_FRAMES} frames came out", units.len()));
     }
-    if !units.windows(2).all(|pair| matches!(pair, [a, b] if a.0 < b.0)) {
+    if !units
+        .windows(2)
+        .all(|pair| matches!(pair, [a, b] if a.running_ns < b.running_ns))
+    {
         return Err("frames come out of order".to_owned());
     }
-    let keys = (0_u64..).zip(units).filter(|(_, unit)| unit.1).map(|(at, _)| at);
+    let keys = (0_u64..)
+        .zip(units)
+        .filter(|(_, unit)| unit.key)
+        .map(|(at, _)| at);
     let keys: Vec<u64> = keys.collect();
     if keys != [0, TRIAL_KEY] {
         return Err(format!("key frames at {keys:?}, wanted at [0, {TRIAL_KEY}]"));
     }
-    let configs: BTreeSet<&bytes::Bytes> = units.iter().map(|unit| &unit.2).collect();
-    // ISO/IEC 14496-15: an avcC begins with version 1 and holds profile and level.
-    let good = |config: &&bytes::Bytes| config.len() > 7 && config.first() == Some(&1);
+    let is_open = |unit: &&Coded| unit.key && codec == Codec::Hevc && !cmaf::sample::is_idr_hvc1(&unit.data);
+    if units.iter().any(|unit| is_open(&unit)) {
+        return Err("a key frame that is no IDR picture".to_owned());
+    }
+    let configs: BTreeSet<&bytes::Bytes> = units.iter().filter_map(|unit| unit.config.as_ref()).collect();
+    // ISO/IEC 14496-15: avcC and hvcC begin with version 1; AV1-ISOBMFF §2.3.3: av1C with a marker and version 1.
+    let version = if codec == Codec::Av1 { 0x81 } else { 1 };
+    let good = |config: &&bytes::Bytes| config.len() > 7 && config.first() == Some(&version);
     if configs.len() != 1 || !configs.iter().all(good) {
         return Err("no decoder configuration, or a changing one".to_owned());
     }
     Ok(())
 }
 
-fn encode(kind: Kind, rung: &Rung, plan: &Plan) -> Result<Vec<Outcome>, String> {
+fn encode(kind: Kind, rung: &Rung, plan: &Plan) -> Result<Vec<Coded>, String> {
     let rate = plan.grid.rate();
     let line = format!(
         "appsrc name=in format=time max-bytes=0 caps=\"{},framerate={}/{}\" ! {} \
@@ -231,6 +118,10 @@ fn encode(kind: Kind, rung: &Rung, plan: &Plan) -> Result<Vec<Outcome>, String> 
         kind.line("trial", rung, plan)
     );
     let pipeline = parse(NAME, &line).map_err(|e| e.to_string())?;
+    if kind.begins_anew() {
+        let encoder: gst::Element = element(NAME, &pipeline, "trial").map_err(|e| e.to_string())?;
+        begin_at_keys(&encoder);
+    }
     let units = run(&pipeline, rung, plan);
     let stopped = pipeline.set_state(gst::State::Null);
     let units = units?;
@@ -238,7 +129,7 @@ fn encode(kind: Kind, rung: &Rung, plan: &Plan) -> Result<Vec<Outcome>, String> 
     Ok(units)
 }
 
-fn run(pipeline: &gst::Pipeline, rung: &Rung, plan: &Plan) -> Result<Vec<Outcome>, String> {
+fn run(pipeline: &gst::Pipeline, rung: &Rung, plan: &Plan) -> Result<Vec<Coded>, String> {
     let source: AppSrc = element(NAME, pipeline, "in").map_err(|e| e.to_string())?;
     let sink: AppSink = element(NAME, pipeline, "out").map_err(|e| e.to_string())?;
     pipeline
@@ -261,8 +152,7 @@ fn run(pipeline: &gst::Pipeline, rung: &Rung, plan: &Plan) -> Result<Vec<Outcome
     source.end_of_stream().map_err(|e| e.to_string())?;
     let mut units = Vec::new();
     while let Some(sample) = sink.try_pull_sample(TRIAL_MAX) {
-        let unit = coded(&sample).ok_or("no decoder configuration")?;
-        units.push((unit.running_ns, unit.key, unit.config));
+        units.push(coded(&sample).ok_or("no decoder configuration")?);
     }
     Ok(units)
 }
@@ -344,21 +234,66 @@ mod tests {
 
     #[test]
     fn an_encoder_that_makes_its_own_key_frames_fails() {
-        let plan = plan(Encoder::Auto);
-        let units = encode(Kind::X264, &plan.rungs[0], &plan).unwrap();
-        judge(&units).unwrap();
-        let mut own = units.clone();
-        own[3].1 = true;
-        assert!(judge(&own).unwrap_err().contains("[0, 3, 5]"));
-        let mut deaf = units.clone();
-        deaf[5].1 = false;
-        assert!(judge(&deaf).is_err());
-        let mut changing = units.clone();
-        changing[7].2 = bytes::Bytes::from_static(&[1, 2, 3, 4, 5, 6, 7, 8, 9]);
-        assert!(judge(&changing).is_err());
-        let mut reordered = units.clone();
-        reordered.swap(1, 2);
-        assert!(judge(&reordered).is_err());
-        assert!(judge(&units[..9]).is_err());
+        for (codec, kind) in [
+            (Codec::H264, Kind::X264),
+            (Codec::Hevc, Kind::X265),
+            (Codec::Av1, Kind::Aom),
+        ] {
+            let plan = plan(Encoder::Auto);
+            let rung = Rung {
+                codec,
+                ..plan.rungs[0].clone()
+            };
+            let tried = || encode(kind, &rung, &plan).unwrap();
+            let units = tried();
+            assert_eq!(judge(codec, &units), Ok(()), "{kind:?}");
+            assert!(judge(codec, &units[..9]).is_err());
+            let bad = |spoil: fn(&mut Vec<Coded>)| {
+                let mut units = tried();
+                spoil(&mut units);
+                judge(codec, &units).unwrap_err()
+            };
+            assert!(bad(|units| units[3].key = true).contains("[0, 3, 5]"));
+            bad(|units| units[5].key = false);
+            bad(|units| units[7].config = Some(bytes::Bytes::from_static(&[1, 2, 3, 4, 5, 6, 7, 8, 9])));
+            bad(|units| units.iter_mut().for_each(|unit| unit.config = None));
+            bad(|units| units.swap(1, 2));
+            if codec == Codec::Hevc {
+                let open = bad(|units| units[5].data = units[4].data.clone());
+                assert!(open.contains("no IDR"), "{open}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_rung_is_made_by_what_makes_its_codec() {
+        let none = BTreeSet::new();
+        let plan = plan(Encoder::Software);
+        for (codec, kind) in [
+            (Codec::H264, Kind::X264),
+            (Codec::Hevc, Kind::X265),
+            (Codec::Av1, Kind::Aom),
+        ] {
+            let rung = Rung {
+                codec,
+                ..plan.rungs[0].clone()
+            };
+            let only = |wanted| {
+                first(&rung, wanted, &none, |tried, _| {
+                    (tried == kind).then_some(()).ok_or_else(String::new)
+                })
+            };
+            assert_eq!(only(Encoder::Auto).unwrap(), kind);
+            assert_eq!(only(Encoder::Software).unwrap(), kind);
+            let all = Kind::ALL
+                .into_iter()
+                .filter(|kind| kind.is_wanted(Encoder::Auto, codec));
+            assert!(
+                all.clone().count() >= 4 && all.last() >= Some(kind),
+                "software is last"
+            );
+        }
+        let factories: BTreeSet<&str> = Kind::ALL.into_iter().map(Kind::factory).collect();
+        assert_eq!(factories.len(), Kind::ALL.len());
     }
 }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use gst::prelude::*;
 use gst_app::{AppSink, AppSinkCallbacks, AppSrc};
 
-use super::encoder::Kind;
+use super::encoder::{Kind, begin_at_keys};
 use super::{SOUND_CAPS, build_error, element, parse, picture_caps, thumbnail, watch_errors};
 use crate::branch::{Branch, Pass};
 use crate::config::Rung;
@@ -18,18 +18,16 @@ use crate::shed;
 const NAME: &str = "ladder";
 /// Raw frames that may wait; two seconds at 30 fps covers a machine's hiccup, more would only hide overload.
 pub(crate) const FRAMES_MAX: u64 = 60;
-/// What every encoder's output is brought to.
-pub(crate) const CODED_CAPS: &str = "video/x-h264,stream-format=avc,alignment=au";
-
 /// One coded frame as an encoder gave it.
 #[derive(Debug)]
 pub(crate) struct Coded {
     /// Running time, nanoseconds since the ladder's first frame.
     pub(crate) running_ns: u64,
     pub(crate) key: bool,
+    /// As a sample of its track.
     pub(crate) data: Bytes,
-    /// avcC or AudioSpecificConfig.
-    pub(crate) config: Bytes,
+    /// Decoder configuration; none where this unit does not tell it: of AV1 only key frames do.
+    pub(crate) config: Option<Bytes>,
 }
 
 /// An appsrc for the picture, one for each audio rendition, and what hangs on them.
@@ -45,6 +43,9 @@ impl Ladder {
     /// Builds everything and starts nothing; `encoders` has a kind for each rung.
     pub(crate) fn new(plan: &Plan, encoders: &[Kind]) -> Result<Self, Error> {
         let pipeline = parse(NAME, &launch_line(plan, encoders))?;
+        for (index, _) in encoders.iter().enumerate().filter(|(_, kind)| kind.begins_anew()) {
+            begin_at_keys(&element(NAME, &pipeline, &encoder_name(index))?);
+        }
         let sounds = 0..plan.sounds.len();
         let sounds = sounds.map(|track| element(NAME, &pipeline, &format!("audio{track}")));
         Ok(Self {
@@ -198,6 +199,7 @@ fn launch_line(plan: &Plan, encoders: &[Kind]) -> String {
     let (width, height) = plan.canvas();
     let rate = format!("framerate={}/{}", plan.grid.rate().num(), plan.grid.rate().den());
     let last = plan.rungs.len().saturating_sub(1);
+    let kept = plan.shed_order().last().copied();
     let mut line = format!(
         "appsrc name=video is-live=true format=time block=false max-bytes=0 max-buffers={FRAMES_MAX} \
          caps=\"{},{rate}\" ! tee name=t0 ",
@@ -218,7 +220,8 @@ fn launch_line(plan: &Plan, encoders: &[Kind]) -> String {
                 scaler.unwrap_or_default()
             );
         }
-        let queue = if index == last && last > 0 {
+        // What is never shed may hold up what feeds it, unless others are fed from there as well.
+        let queue = if index == last && last > 0 && kept == Some(last) {
             String::new()
         } else {
             format!("{} name=encode{index} ! ", encoder_queue(plan))
@@ -275,18 +278,26 @@ pub(crate) fn coded(sample: &gst::Sample) -> Option<Coded> {
         .to_running_time_full(buffer.pts()?)?
         .positive()
         .unwrap_or_default();
-    let config = sample
-        .caps()?
-        .structure(0)?
-        .get::<gst::Buffer>("codec_data")
-        .ok()?;
-    let config = Bytes::copy_from_slice(&config.map_readable().ok()?);
+    let caps = sample.caps()?.structure(0)?;
+    let data = Bytes::copy_from_slice(&buffer.map_readable().ok()?);
+    let (data, config) = match caps.name().as_str() {
+        "video/x-av1" => (cmaf::av1::av01(data.clone()), cmaf::av1::configuration(&data)),
+        "video/x-h264" => (cmaf::sample::avc1(data), Some(codec_data(caps)?)),
+        "video/x-h265" => (cmaf::sample::hvc1(data), Some(codec_data(caps)?)),
+        _ => (data, Some(codec_data(caps)?)),
+    };
     Some(Coded {
         running_ns: running.nseconds(),
         key: !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT),
-        data: Bytes::copy_from_slice(&buffer.map_readable().ok()?),
+        data,
         config,
     })
+}
+
+/// avcC, hvcC or AudioSpecificConfig.
+fn codec_data(caps: &gst::StructureRef) -> Option<Bytes> {
+    let data = caps.get::<gst::Buffer>("codec_data").ok()?;
+    Some(Bytes::copy_from_slice(&data.map_readable().ok()?))
 }
 
 #[cfg(test)]

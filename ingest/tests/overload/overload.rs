@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use feed::Hello;
 use hls::id::{Cell, TrackId};
-use ingest::config::{Ladder, Preset, Rung};
+use ingest::config::{Codec, Ladder, Preset, Rung};
 
 use crate::packager::Seen;
 use crate::stage::Stage;
@@ -36,6 +36,7 @@ fn rung(name: &str, (width, height): (u32, u32), preset: Preset) -> Rung {
         width,
         height,
         bitrate_kbps: 400,
+        codec: Codec::H264,
         preset: Some(preset),
         encoder: None,
     }

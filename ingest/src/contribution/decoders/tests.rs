@@ -32,7 +32,7 @@ fn encode(line: &str) -> (Bytes, Vec<(bool, Bytes)>) {
         let mut unit = Bytes::copy_from_slice(&buffer.map_readable().unwrap());
         if line.contains("x264enc") {
             // Encoders behind RTMP tell their parameters in the configuration alone.
-            unit = crate::units::without_parameters(unit);
+            unit = cmaf::sample::avc1(unit);
         }
         units.push((key, unit));
     }
