@@ -36,6 +36,27 @@ pub fn configuration(unit: &[u8]) -> Option<Bytes> {
 }
 
 impl Sequence {
+    /// What a record says by itself: nothing of colours.
+    fn of(record: &Av1c) -> Self {
+        let depth = match (record.high_bitdepth, record.twelve_bit) {
+            (_, true) => 12,
+            (true, false) => 10,
+            (false, false) => 8,
+        };
+        Self {
+            profile: record.seq_profile,
+            level: record.seq_level_idx_0,
+            high_tier: record.seq_tier_0,
+            colour: Colour {
+                depth,
+                monochrome: record.monochrome,
+                subsampling: (record.chroma_subsampling_x, record.chroma_subsampling_y),
+                sample_position: record.chroma_sample_position,
+                ..Colour::default()
+            },
+        }
+    }
+
     fn record(&self, config_obus: Vec<u8>) -> Av1c {
         Av1c {
             seq_profile: self.profile,
@@ -60,18 +81,16 @@ impl Configuration {
     pub(crate) fn read(mut config: &[u8]) -> Result<Self, Error> {
         let malformed = || Error::Config("AV1");
         let av1c = Av1c::decode_body(&mut config).map_err(|_| malformed())?;
+        // AV1-ISOBMFF §2.3.4: the sequence header may be in the samples alone; here, the record's fields are its own.
+        if av1c.config_obus.is_empty() {
+            return Ok(Self(Sequence::of(&av1c)));
+        }
         let header = Obus::new(&av1c.config_obus).find(|obu| obu.kind == Kind::SequenceHeader);
         let sequence = header.and_then(|header| Sequence::read(header.payload));
         let sequence = sequence.ok_or_else(malformed)?;
-        // AV1-ISOBMFF §2.3.4: the record's fields are the sequence header's.
-        let mut told = sequence.record(Vec::new());
+        let mut told = sequence.record(av1c.config_obus.clone());
         told.initial_presentation_delay = av1c.initial_presentation_delay;
-        let same = told
-            == Av1c {
-                config_obus: Vec::new(),
-                ..av1c
-            };
-        same.then_some(Self(sequence)).ok_or_else(malformed)
+        (told == av1c).then_some(Self(sequence)).ok_or_else(malformed)
     }
 
     /// AV1-ISOBMFF §5. Fields from monochrome on are left out together where all have their defaults.

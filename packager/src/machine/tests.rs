@@ -1,3 +1,5 @@
+mod codecs;
+
 use super::*;
 use feed::{Codec, message::PROTOCOL};
 use hls::check;
