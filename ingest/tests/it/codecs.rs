@@ -24,44 +24,25 @@ fn rung(name: &str, codec: config::Codec) -> Rung {
 
 /// A track's units as ISO files have them: an init segment, and a part for each GOP.
 fn file(seen: &Seen, index: u16, track: &Track) -> Vec<u8> {
-    let (config, width, height) = match &track.codec {
-        Codec::H264 {
+    let narrow = |(width, height)| (u16::try_from(width).unwrap(), u16::try_from(height).unwrap());
+    let (width, height) = track.codec.picture().map(narrow).expect("a picture");
+    let codec = match track.codec.clone() {
+        Codec::H264 { config, .. } => cmaf::Codec::H264 {
             config,
             width,
             height,
-        }
-        | Codec::Hevc {
+        },
+        Codec::Hevc { config, .. } => cmaf::Codec::Hevc {
             config,
             width,
             height,
-        }
-        | Codec::Av1 {
+        },
+        Codec::Av1 { config, .. } => cmaf::Codec::Av1 {
             config,
             width,
             height,
-        } => (
-            config.clone(),
-            u16::try_from(*width).unwrap(),
-            u16::try_from(*height).unwrap(),
-        ),
+        },
         Codec::Aac { .. } | Codec::Opus { .. } => panic!("no picture"),
-    };
-    let codec = match &track.codec {
-        Codec::Hevc { .. } => cmaf::Codec::Hevc {
-            config,
-            width,
-            height,
-        },
-        Codec::Av1 { .. } => cmaf::Codec::Av1 {
-            config,
-            width,
-            height,
-        },
-        _ => cmaf::Codec::H264 {
-            config,
-            width,
-            height,
-        },
     };
     let mut bytes = cmaf::Init::new(&codec, 30_000, None).unwrap().bytes.to_vec();
     let units: Vec<&Unit> = seen.of(index).collect();

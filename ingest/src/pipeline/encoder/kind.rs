@@ -92,10 +92,13 @@ impl Kind {
 
     /// Debian package that brings the element.
     pub(super) fn package(self) -> &'static str {
-        match self {
-            Self::V4l2 | Self::V4l2Hevc => "gstreamer1.0-plugins-good",
-            Self::X264 => "gstreamer1.0-plugins-ugly",
-            _ => "gstreamer1.0-plugins-bad",
+        let (_, _, name) = self.row();
+        if name == Encoder::V4l2 {
+            "gstreamer1.0-plugins-good"
+        } else if name == Encoder::X264 {
+            "gstreamer1.0-plugins-ugly"
+        } else {
+            "gstreamer1.0-plugins-bad"
         }
     }
 
