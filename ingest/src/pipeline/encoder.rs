@@ -285,11 +285,11 @@ mod tests {
             };
             assert_eq!(only(Encoder::Auto).unwrap(), kind);
             assert_eq!(only(Encoder::Software).unwrap(), kind);
-            let all = Kind::ALL
+            let mut all = Kind::ALL
                 .into_iter()
                 .filter(|kind| kind.is_wanted(Encoder::Auto, codec));
             assert!(
-                all.clone().count() >= 4 && all.last() >= Some(kind),
+                all.clone().count() >= 4 && all.next_back() >= Some(kind),
                 "software is last"
             );
         }
