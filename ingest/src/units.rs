@@ -42,7 +42,7 @@ impl Outlet {
             running_ns: 0,
             key: unit.key,
             data: unit.data,
-            config: unit.config,
+            config: Some(unit.config),
         };
         self.timed(unit.time, coded);
     }

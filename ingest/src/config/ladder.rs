@@ -191,6 +191,9 @@ impl Ladder {
                 wrong.push(format!("ladder.audio[{at}].name: `{}` is used twice", sound.name));
             }
         }
+        if !self.passthrough.is_empty() && rungs.iter().any(|rung| rung.codec != Codec::H264) {
+            wrong.push("ladder.passthrough: only where all rungs are of H.264".to_owned());
+        }
         if self.passthrough.len() > PASSTHROUGH_MAX {
             wrong.push(format!("ladder.passthrough: at most {PASSTHROUGH_MAX} streams"));
         }

@@ -403,7 +403,7 @@ impl Passage {
             index: *rung,
             time: self.form.grid.first_frame(passing.first) + since,
             key,
-            data: avc::unit(picture.framing, data.clone()),
+            data: cmaf::sample::avc1(avc::unit(picture.framing, data.clone())),
             config: picture.record.clone(),
         }))
     }

@@ -314,6 +314,7 @@ mod tests {
             bitrate_kbps: 1_000,
             preset: None,
             encoder: None,
+            codec: crate::config::Codec::H264,
         };
         let shapes = [(1280, 720), (854, 480), (640, 360), (426, 240)].map(|(w, h)| rung(w, h));
         for pair in shapes.windows(2) {
