@@ -7,12 +7,13 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
+use crate::cues::Happening;
 use crate::doctor::Exam;
 use crate::ladder::AUDIO_RATE;
 use crate::media::Clock;
 use crate::metrics::Metrics;
 use crate::passage::{Form, Passage};
-use crate::playout::{Anchor, STALE, advance};
+use crate::playout::{Anchor, HYSTERESIS, STALE, advance};
 use crate::program::SOUND_LEAD;
 use crate::relay::Relay;
 use crate::sound;
@@ -21,6 +22,8 @@ pub(crate) use decoders::Decoders;
 
 /// Decoded frames kept for the switcher; the oldest go first.
 const FRAMES_MAX: usize = 30;
+/// Cues kept until they are told or over; the oldest go first.
+const CUES_MAX: usize = 64;
 /// Sound that came within this is still going on, nanoseconds.
 const SOUNDING: i64 = 1_000_000_000;
 
@@ -43,6 +46,8 @@ pub(crate) struct Contribution {
 struct Ready {
     anchor: Anchor,
     frames: VecDeque<(i64, gst::Buffer)>,
+    /// What it said, with its times.
+    cues: VecDeque<(i64, Happening)>,
     /// As many as the stream has audio renditions.
     sounds: Vec<Sound>,
 }
@@ -120,6 +125,27 @@ impl Contribution {
         self.metrics.audio_missing.increment(missing as u64);
     }
 
+    /// What it has said since the last call, and how long after the frame of the tick at `due` that is, nanoseconds.
+    pub(crate) fn cues(&self, due: i64) -> Vec<(i64, Happening)> {
+        let mut ready = self.ready();
+        let Some(playout) = ready.anchor.playout(due).filter(|_| !ready.cues.is_empty()) else {
+            return Vec::new();
+        };
+        // A frame is shown up to so much before its time.
+        let ahead = |(at, said)| (at - HYSTERESIS - playout, said);
+        ready.cues.drain(..).map(ahead).collect()
+    }
+
+    /// Forgets what it said of times that are over at `due`; gives how much that was.
+    pub(crate) fn forget_cues(&self, due: i64) -> u64 {
+        let mut ready = self.ready();
+        let before = ready.cues.len();
+        if let Some(playout) = ready.anchor.playout(due).filter(|_| before > 0) {
+            ready.cues.retain(|(at, _)| *at > playout);
+        }
+        (before - ready.cues.len()) as u64
+    }
+
     /// Whether sound is coming at `now`, nanoseconds since the origin.
     pub(crate) fn is_sounding(&self, now: i64) -> bool {
         let ready = self.ready();
@@ -170,6 +196,18 @@ impl Contribution {
         if ready.frames.len() > FRAMES_MAX {
             ready.frames.pop_front();
             self.metrics.frames_dropped.increment(1);
+        }
+    }
+
+    /// Keeps what its encoder says of a time.
+    fn take_cues(&self, at: i64, said: Vec<Happening>) {
+        let mut ready = self.ready();
+        for said in said {
+            if ready.cues.len() >= CUES_MAX {
+                ready.cues.pop_front();
+                self.metrics.cues_lost.increment(1);
+            }
+            ready.cues.push_back((at, said));
         }
     }
 

@@ -143,6 +143,7 @@ impl Life {
             slate: made.slate,
             sounds: plan.sounds.len(),
             watcher,
+            replay: replay.clone(),
             overload: Overload::new(program, rungs, plan.shed),
             gangway: Gangway::new(program, replay),
             metrics: metrics.clone(),

@@ -2,6 +2,8 @@
 
 use bytes::Bytes;
 
+use crate::cues::Happening;
+
 /// How a picture is coded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum VideoCodec {
@@ -92,6 +94,8 @@ pub(crate) enum Media {
     },
     /// One frame of AAC without header, or one packet of Opus.
     Audio { track: u8, pts: Stamp, data: Bytes },
+    /// What happens in the programme, and when; without a time it happens here.
+    Cue { at: Option<Stamp>, said: Vec<Happening> },
     /// Something of the picture was lost on the way: what comes before the next key frame may be broken.
     Lost,
 }

@@ -67,6 +67,14 @@ pub(crate) struct Metrics {
     pub(crate) units_dropped: Counter,
     /// Jumps of encoders' time stamps that were put right.
     pub(crate) stamps_jumped: Counter,
+    /// Cues sent on to packagers.
+    pub(crate) cues_sent: Counter,
+    /// Cues that said what was known.
+    pub(crate) cues_repeated: Counter,
+    /// Cues of an encoder that was not on air at their time.
+    pub(crate) cues_off_air: Counter,
+    /// Cues without a place in the programme, or over a bound.
+    pub(crate) cues_lost: Counter,
     /// Samples of silence filled in while an encoder was on air.
     pub(crate) audio_missing: Counter,
     /// Raw frames waiting for the encoders.
@@ -106,7 +114,12 @@ impl Metrics {
     pub(crate) fn new(stream: &StreamId) -> Self {
         describe();
         let id = || stream.as_str().to_owned();
+        let cues = |outcome| counter!("ringside_ingest_cues_total", "stream" => id(), "outcome" => outcome);
         Self {
+            cues_sent: cues("sent"),
+            cues_repeated: cues("repeated"),
+            cues_off_air: cues("off_air"),
+            cues_lost: cues("lost"),
             tick_late: histogram!("ringside_ingest_tick_late_seconds", "stream" => id()),
             ticks_late: counter!("ringside_ingest_ticks_late_total", "stream" => id()),
             frames_repeated: counter!("ringside_ingest_frames_repeated_total", "stream" => id()),
@@ -337,6 +350,10 @@ pub(crate) fn encoder(stream: &StreamId, rung: &TrackId, chosen: &str, all: &[&'
 }
 
 fn describe() {
+    describe_counter!(
+        "ringside_ingest_cues_total",
+        "Cues of encoders, by what became of them"
+    );
     describe_counter!(
         "ringside_ingest_unwatched_ticks_total",
         "Ticks whose output was not looked at because the watch was behind"

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 const BEHIND: i64 = 36_000_000;
 /// A frame this much early is taken, and passed over only when the next is this much late: no judder while
 /// an encoder's frames fall near the ticks, nanoseconds.
-const HYSTERESIS: i64 = 8_000_000;
+pub(crate) const HYSTERESIS: i64 = 8_000_000;
 /// How far back arrivals are remembered, nanoseconds.
 const WINDOW: i64 = 2_000_000_000;
 /// Arrivals remembered at most.

@@ -107,6 +107,18 @@ impl Retime {
         pts
     }
 
+    /// Presentation time of something that is no media; what has no time of its own happens where the newest unit
+    /// is. None before any unit. Changes nothing.
+    pub(crate) fn cue(&self, stamp: Option<Stamp>) -> Option<i64> {
+        let newest = self.newest?.last;
+        let Some(stamp) = stamp else {
+            return Some(newest.out);
+        };
+        let unwrapped = unwrap(self.clock, newest.unwrapped, stamp.ticks);
+        let stamped = self.ns(unwrapped) + i64::from(stamp.nanos);
+        Some(stamped.saturating_add(self.offset))
+    }
+
     /// How often time stamps jumped and were put right since the last call.
     pub(crate) fn take_jumps(&mut self) -> u64 {
         std::mem::take(&mut self.jumps)

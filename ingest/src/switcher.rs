@@ -1,5 +1,7 @@
 //! The vision mixer: one thread that hands the ladder a frame and its sound at every tick, whatever happens.
 
+mod cues;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -11,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::boarding::{Boarding, Gangway, Step};
 use crate::contribution::Contribution;
+use crate::cues::Book;
 use crate::desk::Role;
 use crate::error::Error;
 use crate::ladder::CHANNELS;
@@ -21,6 +24,7 @@ use crate::picture::TestPicture;
 use crate::pipeline::ladder::{FRAMES_MAX, Ladder};
 use crate::pipeline::slate::Slate;
 use crate::program::Program;
+use crate::push::replay::Replay;
 use crate::report::Output;
 use crate::sound::{self, CROSSFADE, crossfade};
 use crate::watcher::Watcher;
@@ -43,6 +47,8 @@ pub(crate) struct Mixer {
     pub(crate) origin: Instant,
     inputs: [Input; 2],
     shown: Option<Shown>,
+    /// What encoders have said of breaks.
+    book: Book,
 }
 
 /// What operators ask for, and what they are told; no tick waits for it.
@@ -190,6 +196,7 @@ impl Mixer {
             origin,
             inputs: Default::default(),
             shown: None,
+            book: Book::default(),
         }
     }
 
@@ -290,6 +297,8 @@ pub(crate) struct Switcher {
     pub(crate) overload: Overload,
     pub(crate) gangway: Gangway,
     pub(crate) watcher: Watcher,
+    /// Where cues go.
+    pub(crate) replay: Arc<Replay>,
     pub(crate) metrics: Metrics,
     pub(crate) stop: CancellationToken,
 }
@@ -397,6 +406,7 @@ impl Switcher {
         for (old, sound) in old.iter().flatten().zip(&mut sounds) {
             crossfade(old.get(..CROSSFADE * CHANNELS).unwrap_or(old), sound);
         }
+        self.cue(shown, n);
         self.note(shown, shown.role.of(&seen).fresh);
         (self.picture(shown, n), sounds)
     }

@@ -178,6 +178,7 @@ fn take(ticket: &Ticket, message: Message) -> Result<bool, Ended> {
         Message::Unit(unit) => Ok(stream.unit(generation, unit)),
         Message::Watermark { track, cell } => Ok(stream.watermark(generation, track, cell)),
         Message::Gap { track, cell } => Ok(stream.gap(generation, track, cell)),
+        Message::Cue(cue) => Ok(stream.cue(generation, &cue)),
         Message::End => Ok(stream.end(generation)),
         Message::Challenge(_) | Message::Hello(_) | Message::Resume(_) | Message::Refuse(_) => {
             Err(Ended::OutOfPlace)

@@ -8,10 +8,11 @@ use std::ops::Range;
 use std::time::Duration;
 
 use bytes::Bytes;
-use feed::{Hello, Shape, Unit};
+use feed::cue::Kind;
+use feed::{Cue, Hello, Shape, Unit};
 use hls::id::{Cell, Epoch, Msn};
 use hls::path::Object;
-use hls::timeline::{Config, Error, Life, Progress, Timeline};
+use hls::timeline::{Config, Error, Life, Mark, MarkKind, Marked, Progress, Timeline};
 
 use crate::assemble::{Assembler, Finished, Pace, Taken, init};
 use crate::multivariant::{has_one_kind_of_sound, multivariant};
@@ -182,6 +183,23 @@ impl Machine {
             self.opening = self.wanted;
         }
         self.assemblers = assemblers(&self.shape, self.wanted);
+    }
+
+    /// What happens in the programme, in its own time; shown with the next cell.
+    pub(crate) fn cue(&mut self, cue: &Cue) -> Marked {
+        self.timeline.mark(Mark {
+            id: cue.id.clone(),
+            class: cue.class.clone(),
+            at: self.shape.grid.frame_time(cue.frame),
+            kind: match cue.kind {
+                Kind::Out => MarkKind::Out,
+                Kind::In => MarkKind::In,
+                Kind::Plain => MarkKind::Plain,
+            },
+            duration: cue.duration,
+            section: cue.section.to_vec(),
+            attributes: cue.attributes.clone(),
+        })
     }
 
     pub(crate) fn end(&mut self) -> Progress {

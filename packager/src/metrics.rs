@@ -20,6 +20,10 @@ pub(crate) struct Meter {
     pub(crate) takeovers: Counter,
     /// Units that came for a closed cell or out of order.
     pub(crate) dropped: Counter,
+    /// Cues that changed a date range.
+    pub(crate) cues: Counter,
+    /// Cues over the bound, or ends of breaks that are not known.
+    pub(crate) cues_refused: Counter,
     /// Feeds refused, for any reason.
     pub(crate) refused: Counter,
     /// Bytes of parts held in live windows.
@@ -41,6 +45,14 @@ impl Meter {
             "Access units late or out of order."
         );
         describe_counter!(
+            "ringside_packager_cues_total",
+            "Cues that began or ended a date range."
+        );
+        describe_counter!(
+            "ringside_packager_cues_refused_total",
+            "Cues over the bound of date ranges, or ends of breaks that are not known."
+        );
+        describe_counter!(
             "ringside_packager_feeds_refused_total",
             "Feeds refused, for any reason."
         );
@@ -57,6 +69,8 @@ impl Meter {
             gaps: counter!("ringside_packager_gaps_total"),
             takeovers: counter!("ringside_packager_takeovers_total"),
             dropped: counter!("ringside_packager_units_dropped_total"),
+            cues: counter!("ringside_packager_cues_total"),
+            cues_refused: counter!("ringside_packager_cues_refused_total"),
             refused: counter!("ringside_packager_feeds_refused_total"),
             window_bytes: gauge!("ringside_packager_window_bytes"),
             publish: histogram!("ringside_packager_publish_seconds"),

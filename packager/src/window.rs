@@ -6,11 +6,11 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use dashmap::DashMap;
-use feed::{Hello, Unit};
+use feed::{Cue, Hello, Unit};
 use hls::id::{Cell, Epoch, Msn, StreamId, TrackId};
 use hls::path::Hash;
 use hls::reload::Position;
-use hls::timeline::Progress;
+use hls::timeline::{Marked, Progress};
 use tokio::sync::watch;
 
 use crate::assemble::Taken;
@@ -214,6 +214,24 @@ impl Stream {
     pub(crate) fn gap(&self, generation: u64, track: u16, cell: Cell) -> bool {
         self.change(generation, |machine| {
             machine.close(track, |assembler| assembler.gap(cell))
+        })
+    }
+
+    /// What happens in the programme.
+    pub(crate) fn cue(&self, generation: u64, cue: &Cue) -> bool {
+        self.change(generation, |machine| {
+            match machine.cue(cue) {
+                Marked::Listed => self.meter.cues.increment(1),
+                Marked::Refused => {
+                    self.meter.cues_refused.increment(1);
+                    tracing::warn!(
+                        id = cue.id,
+                        "cue refused: no break of its id, or too many date ranges"
+                    );
+                }
+                Marked::Known => {}
+            }
+            Progress::Waiting
         })
     }
 

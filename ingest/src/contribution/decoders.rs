@@ -8,6 +8,7 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 
 use super::Contribution;
+use crate::cues::Happening;
 use crate::ladder::AUDIO_RATE;
 use crate::media::{AudioCodec, Clock, Media, Stamp, VideoFormat};
 use crate::metrics::Metrics;
@@ -97,11 +98,20 @@ impl Decoders {
                 self.audio_config(track, codec, config);
             }
             Media::Audio { track, pts, data } => self.sound(track, pts, arrival, data),
+            Media::Cue { at, said } => self.cue(at, said),
             Media::Lost => self.video.lost = true,
             // Other pictures than the first, and sound the stream has no rendition for.
             Media::VideoConfig { .. } | Media::Video { .. } | Media::AudioConfig { .. } => {}
         }
         self.metrics.stamps_jumped.increment(self.retime.take_jumps());
+    }
+
+    /// What comes before any media has no place in the programme.
+    fn cue(&mut self, at: Option<Stamp>, said: Vec<Happening>) {
+        match self.retime.cue(at) {
+            Some(at) => self.contribution.take_cues(at, said),
+            None => self.metrics.cues_lost.increment(said.len() as u64),
+        }
     }
 
     fn video_config(&mut self, format: VideoFormat, config: Bytes) {

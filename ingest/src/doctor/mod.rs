@@ -142,7 +142,7 @@ impl Exam {
                 }
             }
             Media::Lost => self.losses += 1,
-            Media::VideoConfig { .. } | Media::Video { .. } => {}
+            Media::VideoConfig { .. } | Media::Video { .. } | Media::Cue { .. } => {}
         }
     }
 

@@ -129,6 +129,7 @@ impl Push {
             | Message::Unit(_)
             | Message::Watermark { .. }
             | Message::Gap { .. }
+            | Message::Cue(_)
             | Message::End => Err(Lost::Unexpected),
         }
     }

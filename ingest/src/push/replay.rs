@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use bytes::Bytes;
-use feed::{Message, Shape, Track, Unit};
+use feed::{Cue, Message, Shape, Track, Unit};
 use hls::id::{Cell, Epoch};
 use hls::time::Grid;
 use tokio::sync::watch;
@@ -16,6 +16,8 @@ use crate::metrics::Metrics;
 /// Messages handed out in one go; more would only delay the look at the socket.
 const BATCH_BYTES: usize = 256 << 10;
 const BATCH_GAPS: usize = 4_096;
+/// Cues kept for packagers that come back; at 4 kB of section and as much of attributes each, half a megabyte.
+const CUES_MAX: usize = 64;
 
 /// How much is kept, and how far a reader may fall behind.
 #[derive(Debug, Clone, Copy)]
@@ -105,6 +107,15 @@ impl Replay {
         ring.open.iter().all(|open| *open >= until)
     }
 
+    /// Appends a cue, which every packager is sent, also one that comes later.
+    pub(crate) fn cue(&self, cue: Cue) {
+        let mut ring = self.ring();
+        ring.cue(cue);
+        let written = ring.end();
+        drop(ring);
+        self.written.send_replace(written);
+    }
+
     /// Tells the shape once it is known.
     pub(crate) fn shape(&self) -> watch::Receiver<Option<Arc<Shape>>> {
         self.shape.subscribe()
@@ -146,6 +157,8 @@ impl Replay {
 #[derive(Debug)]
 pub(crate) struct Cursor {
     next: u64,
+    /// The next cue.
+    cue: u64,
     /// Cells before it are not sent.
     from: Cell,
     /// Per track, the first cell not yet closed by a watermark or a gap.
@@ -173,6 +186,9 @@ struct Ring {
     entries: VecDeque<Entry>,
     first: u64,
     bytes: usize,
+    /// The newest cues, however old: a break that is on began long ago.
+    cues: VecDeque<Cue>,
+    cues_first: u64,
     /// Oldest cell that is here as a whole; a GOP starts with it.
     tail: Cell,
     /// Newest cell seen.
@@ -193,6 +209,8 @@ impl Ring {
             entries: VecDeque::new(),
             first: 0,
             bytes: 0,
+            cues: VecDeque::new(),
+            cues_first: 0,
             tail: epoch,
             head: epoch,
             open: vec![epoch; tracks],
@@ -202,6 +220,14 @@ impl Ring {
 
     fn end(&self) -> u64 {
         self.first + self.entries.len() as u64
+    }
+
+    fn cue(&mut self, cue: Cue) {
+        self.cues.push_back(cue);
+        if self.cues.len() > CUES_MAX {
+            self.cues.pop_front();
+            self.cues_first += 1;
+        }
     }
 
     fn push(&mut self, cell: Cell, message: Message) {
@@ -256,6 +282,7 @@ impl Ring {
         let open = vec![from; self.open.len()];
         Cursor {
             next: self.first,
+            cue: self.cues_first,
             from,
             open,
             newest: None,
@@ -266,7 +293,8 @@ impl Ring {
 
     fn read(&self, cursor: &mut Cursor) -> Vec<Message> {
         self.catch_up(cursor);
-        let mut batch = take_gaps(cursor);
+        let mut batch = self.take_cues(cursor);
+        batch.extend(take_gaps(cursor));
         let mut bytes = 0;
         let skip = usize::try_from(cursor.next.saturating_sub(self.first)).unwrap_or(usize::MAX);
         for entry in self.entries.iter().skip(skip) {
@@ -288,6 +316,13 @@ impl Ring {
         }
         cursor.live |= cursor.gaps.is_empty();
         batch
+    }
+
+    fn take_cues(&self, cursor: &mut Cursor) -> Vec<Message> {
+        let skip = cursor.cue.saturating_sub(self.cues_first);
+        let new = self.cues.iter().skip(usize::try_from(skip).unwrap_or(usize::MAX));
+        cursor.cue = self.cues_first + self.cues.len() as u64;
+        new.map(|cue| Message::Cue(Box::new(cue.clone()))).collect()
     }
 
     /// A reader whose place is gone, or who is live and too far behind, goes on with the newest GOP.

@@ -141,8 +141,8 @@ impl Connection<'_> {
                         seat.declare(declared(metadata));
                     }
                 }
-                Event::Cue { cue, .. } => tracing::info!(peer = %self.peer, ?cue, "cue"),
-                media @ (Event::VideoConfig { .. }
+                media @ (Event::Cue { .. }
+                | Event::VideoConfig { .. }
                 | Event::Video { .. }
                 | Event::AudioConfig { .. }
                 | Event::Audio { .. }) => {

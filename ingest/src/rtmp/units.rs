@@ -6,7 +6,11 @@ use ::rtmp::Event;
 use ::rtmp::codec;
 use bytes::{BufMut, Bytes, BytesMut};
 
+use crate::cues;
 use crate::media::{AudioCodec, Framing, Media, Stamp, VideoCodec, VideoFormat};
+
+/// A cue's own time further from its message is on another clock.
+const CUE_NEAR_MS: u32 = 60_000;
 
 /// Remembers which tracks were described: VP9 and Opus come without a configuration.
 #[derive(Debug, Default)]
@@ -59,11 +63,14 @@ impl Units {
                 let pts = stamp(timestamp_ms, nanos);
                 (described, Some(Media::Audio { track, pts, data }))
             }
-            Event::Publish { .. }
-            | Event::Metadata(_)
-            | Event::Cue { .. }
-            | Event::Unsupported { .. }
-            | Event::Unpublish => (None, None),
+            Event::Cue { timestamp_ms, cue } => {
+                let at = Some(stamp(cue_ms(timestamp_ms, cue.time_s), 0));
+                let said = cues::of_message(&cue);
+                (None, Some(Media::Cue { at, said }))
+            }
+            Event::Publish { .. } | Event::Metadata(_) | Event::Unsupported { .. } | Event::Unpublish => {
+                (None, None)
+            }
         };
         described.into_iter().chain(media)
     }
@@ -81,6 +88,21 @@ impl Units {
         self.audio.insert(track, codec);
         Media::AudioConfig { track, codec, config }
     }
+}
+
+/// When a cue applies: at its own time, where that can be on the clock of its message, else with its message.
+fn cue_ms(timestamp_ms: u32, time_s: Option<f64>) -> u32 {
+    let own = time_s.map(|time_s| time_s * 1_000.0);
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "in range by the filter"
+    )]
+    let own = own
+        .filter(|ms| (0.0..f64::from(u32::MAX)).contains(ms))
+        .map(|ms| ms.round() as u32);
+    let near = |ms: &u32| ms.abs_diff(timestamp_ms) <= CUE_NEAR_MS;
+    own.filter(near).unwrap_or(timestamp_ms)
 }
 
 fn stamp(timestamp_ms: u32, nanos: u32) -> Stamp {

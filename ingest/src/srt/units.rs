@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use ::ts::{Codec, Demux, Event, Medium, Track};
 
+use crate::cues;
 use crate::door::Seat;
 use crate::media::{AudioCodec, Framing, Media, Stamp, VideoCodec, VideoFormat};
 
@@ -19,7 +20,13 @@ impl Units {
         while let Some(event) = demux.poll() {
             match event {
                 Event::Tracks(tracks) => self.tracks(&tracks, peer),
-                Event::Cue { splice, .. } => tracing::info!(%peer, ?splice, "cue"),
+                Event::Cue {
+                    pts, splice, section, ..
+                } => {
+                    tracing::debug!(%peer, ?splice, "cue");
+                    let (at, said) = (pts.map(stamp), cues::of_splice(&splice, &section));
+                    seat.give(Media::Cue { at, said }).await;
+                }
                 event @ (Event::VideoConfig { .. }
                 | Event::Video { .. }
                 | Event::AudioConfig { .. }

@@ -4,6 +4,8 @@ mod backup;
 #[cfg(test)]
 mod codecs;
 #[cfg(test)]
+mod cues;
+#[cfg(test)]
 mod encoder;
 #[cfg(test)]
 mod enhanced;
@@ -29,6 +31,8 @@ mod raw;
 mod srt;
 #[cfg(test)]
 mod stage;
+#[cfg(test)]
+mod transport;
 #[cfg(test)]
 mod trouble;
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
-use feed::{Decoder, Hello, Message, Unit};
+use feed::{Cue, Decoder, Hello, Message, Unit};
 use hls::id::Cell;
 use hls::time::AUDIO_FRAME_SAMPLES;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -21,6 +21,7 @@ pub(crate) struct Seen {
     pub(crate) units: Vec<(Instant, Unit)>,
     pub(crate) watermarks: Vec<(u16, Cell)>,
     pub(crate) gaps: Vec<(u16, Cell)>,
+    pub(crate) cues: Vec<Cue>,
 }
 
 #[derive(Clone)]
@@ -123,6 +124,7 @@ impl Packager {
             Message::Unit(unit) => seen.units.push((Instant::now(), unit)),
             Message::Watermark { track, cell } => seen.watermarks.push((track, cell)),
             Message::Gap { track, cell } => seen.gaps.push((track, cell)),
+            Message::Cue(cue) => seen.cues.push(*cue),
             other @ (Message::Challenge(_) | Message::Resume(_) | Message::Refuse(_) | Message::End) => {
                 panic!("an ingest never says {other:?}")
             }

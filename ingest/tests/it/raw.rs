@@ -22,6 +22,20 @@ pub(crate) struct Tag {
     body: Bytes,
 }
 
+impl Tag {
+    /// A data message.
+    pub(crate) fn data(timestamp_ms: u32, values: &[Value]) -> Self {
+        let mut body = BytesMut::new();
+        amf::encode(values, &mut body);
+        Self {
+            kind: kind::DATA,
+            timestamp_ms,
+            due_ms: timestamp_ms,
+            body: body.freeze(),
+        }
+    }
+}
+
 /// Has ffmpeg encode `seconds` of lavfi, as fast as it can.
 pub(crate) fn record(picture: &str, sound: &str, seconds: u32) -> Vec<Tag> {
     let mut ffmpeg = Command::new("ffmpeg");

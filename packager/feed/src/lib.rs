@@ -1,6 +1,7 @@
 //! The feed: encoded access units on their way from ingest to packager.
 //!
-//! Code map: [`message`] what is said, [`wire`] how it looks in bytes, [`auth`] who may say it.
+//! Code map: [`message`] what is said, [`wire`] how it looks in bytes, [`auth`] who may say it,
+//! [`cue`] where programme and breaks meet.
 //!
 //! A connection goes: packager sends [`Message::Challenge`]; ingest answers [`Message::Hello`], which carries
 //! the stream's whole shape and a MAC over the challenge; packager sends [`Message::Resume`] with the cell it
@@ -14,8 +15,10 @@
 //! - There is no clock, socket or task here.
 
 pub mod auth;
+pub mod cue;
 pub mod message;
 pub mod wire;
 
+pub use cue::Cue;
 pub use message::{Codec, Hello, Message, Shape, Track, Unit};
 pub use wire::{Decoder, Error, encode};

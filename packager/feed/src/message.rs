@@ -4,6 +4,8 @@ use bytes::Bytes;
 use hls::id::{Cell, Epoch, StreamId, TrackId};
 use hls::time::Grid;
 
+use crate::cue::Cue;
+
 /// Version of this protocol; a peer with another one is refused.
 pub const PROTOCOL: u16 = 3;
 
@@ -185,6 +187,8 @@ pub enum Message {
         /// The missing cell.
         cell: Cell,
     },
+    /// Ingest: something happens in the programme. It may come again, and before or after the units of its time.
+    Cue(Box<Cue>),
     /// Ingest: the event is over; nothing follows.
     End,
 }

@@ -6,6 +6,7 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 use hls::id::{Cell, Epoch, StreamId, TrackId};
 use hls::time::{FrameRate, Grid};
 
+use crate::cue;
 use crate::message::{Hello, Message, Shape, Track, Unit, is_language, is_title};
 
 /// Longest message, bytes: a key frame of a 100 Mb/s stream fits many times.
@@ -36,6 +37,7 @@ const UNIT: u8 = 5;
 const WATERMARK: u8 = 6;
 const GAP: u8 = 7;
 const END: u8 = 8;
+const CUE: u8 = 9;
 
 /// Appends one message. A unit larger than [`MESSAGE_BYTES_MAX`] is refused by the peer's decoder.
 pub fn encode(message: &Message, out: &mut BytesMut) {
@@ -68,6 +70,10 @@ pub fn encode(message: &Message, out: &mut BytesMut) {
         Message::Watermark { track, cell } => put_mark(WATERMARK, *track, *cell, out),
         Message::Gap { track, cell } => put_mark(GAP, *track, *cell, out),
         Message::End => out.put_u8(END),
+        Message::Cue(cue) => {
+            out.put_u8(CUE);
+            cue::put(cue, out);
+        }
     }
     let length = u32::try_from(out.len() - start - 4).unwrap_or(u32::MAX);
     if let Some(field) = out.get_mut(start..start + 4) {
@@ -81,7 +87,7 @@ fn put_mark(kind: u8, track: u16, cell: Cell, out: &mut BytesMut) {
     out.put_u64(cell.0);
 }
 
-fn put_bytes(bytes: &[u8], out: &mut BytesMut) {
+pub(crate) fn put_bytes(bytes: &[u8], out: &mut BytesMut) {
     let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
     out.put_u32(length);
     out.put_slice(bytes);
@@ -116,7 +122,7 @@ fn put_hello(hello: &Hello, out: &mut BytesMut) {
 }
 
 /// A text that may be absent.
-fn put_said(text: Option<&str>, out: &mut BytesMut) {
+pub(crate) fn put_said(text: Option<&str>, out: &mut BytesMut) {
     out.put_u8(u8::from(text.is_some()));
     if let Some(text) = text {
         put_bytes(text.as_bytes(), out);
@@ -174,6 +180,7 @@ fn read(kind: u8, body: &mut Bytes) -> Result<Option<Message>, Error> {
         WATERMARK => get_mark(body).map(|(track, cell)| Message::Watermark { track, cell }),
         GAP => get_mark(body).map(|(track, cell)| Message::Gap { track, cell }),
         END => Some(Message::End),
+        CUE => cue::get(body).map(|cue| Message::Cue(Box::new(cue))),
         other => return Err(Error::Kind(other)),
     })
 }
@@ -184,16 +191,16 @@ fn get_array(body: &mut Bytes) -> Option<[u8; 32]> {
     Some(array)
 }
 
-fn get_bytes(body: &mut Bytes) -> Option<Bytes> {
+pub(crate) fn get_bytes(body: &mut Bytes) -> Option<Bytes> {
     let length = body.try_get_u32().ok()? as usize;
     (length <= body.len()).then(|| body.split_to(length))
 }
 
-fn get_text(body: &mut Bytes) -> Option<String> {
+pub(crate) fn get_text(body: &mut Bytes) -> Option<String> {
     String::from_utf8(get_bytes(body)?.to_vec()).ok()
 }
 
-fn get_flag(body: &mut Bytes) -> Option<bool> {
+pub(crate) fn get_flag(body: &mut Bytes) -> Option<bool> {
     match body.try_get_u8().ok()? {
         0 => Some(false),
         1 => Some(true),

@@ -9,6 +9,7 @@
 //! ladder alone. GAP parts that fill a segment up would do by the letter (rfc8216bis §4.4.4.9), but hls.js 1.7.4 stays
 //! before them for ever: it seeks over a hole only where it is made of whole segments (§4.4.4.7), or no hole at all.
 
+mod dates;
 mod listing;
 mod lives;
 #[cfg(test)]
@@ -23,6 +24,8 @@ use crate::id::{Cell, Msn, PartIndex, TrackId};
 use crate::reload::Position;
 use crate::time::Grid;
 
+use dates::Dates;
+pub use dates::{DATES_MAX, Mark, MarkKind, Marked};
 use lives::Lives;
 pub use lives::{DISCONTINUITIES_MAX, Life};
 
@@ -106,6 +109,7 @@ pub struct Timeline {
     next: Cell,
     /// Published cells that are still listed, each with one share per track.
     cells: BTreeMap<Cell, Vec<Share>>,
+    dates: Dates,
     /// First segment listed.
     oldest: Msn,
     ended: bool,
@@ -125,6 +129,7 @@ impl Timeline {
             lives: Lives::new(life),
             pending,
             cells: BTreeMap::new(),
+            dates: Dates::default(),
             oldest,
             ended: false,
             config,
@@ -136,7 +141,9 @@ impl Timeline {
     pub fn take_over(&mut self, life: Life) -> Cell {
         self.pending.iter_mut().for_each(VecDeque::clear);
         let Some(newest) = self.newest() else {
+            let dates = std::mem::take(&mut self.dates);
             *self = Self::new(self.config.clone(), life);
+            self.dates = dates;
             return self.next;
         };
         let grid = &self.config.grid;
@@ -166,6 +173,16 @@ impl Timeline {
         }
         pending.push_back(share);
         Ok(self.publish())
+    }
+
+    /// Takes what happens in the programme; nothing is published before the next cell.
+    pub fn mark(&mut self, mark: Mark) -> Marked {
+        if self.ended {
+            return Marked::Refused;
+        }
+        let grid = &self.config.grid;
+        self.dates
+            .mark(mark, grid.frame_time(grid.first_frame(self.next)))
     }
 
     /// The cell a track has to deliver next.
@@ -275,6 +292,8 @@ impl Timeline {
         self.oldest = Msn(oldest);
         let keep = self.config.grid.first_cell(self.oldest);
         self.cells = self.cells.split_off(&keep);
+        let start = self.start(self.oldest);
+        self.dates.trim(start);
     }
 
     /// Cells that a playlist from `oldest` on covers in whole segments, GAP included.

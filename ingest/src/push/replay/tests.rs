@@ -91,7 +91,7 @@ fn ends(messages: &[Message], track: u16) -> Vec<(u64, bool)> {
                 ends.push((cell.0, true));
             }
             Message::Gap { track: t, cell } if *t == track => ends.push((cell.0, false)),
-            Message::Unit(_) | Message::Watermark { .. } | Message::Gap { .. } => {}
+            Message::Unit(_) | Message::Watermark { .. } | Message::Gap { .. } | Message::Cue(_) => {}
             other @ (Message::Challenge(_)
             | Message::Hello(_)
             | Message::Resume(_)
@@ -213,4 +213,48 @@ proptest! {
             }
         }
     }
+}
+
+fn cue(n: u64) -> Cue {
+    Cue {
+        id: format!("c-{n}"),
+        class: None,
+        frame: n,
+        kind: feed::cue::Kind::Plain,
+        duration: None,
+        section: Bytes::new(),
+        attributes: Vec::new(),
+    }
+}
+
+fn cues(messages: &[Message]) -> Vec<u64> {
+    let frame = |message: &Message| match message {
+        Message::Cue(cue) => Some(cue.frame),
+        _ => None,
+    };
+    messages.iter().filter_map(frame).collect()
+}
+
+#[test]
+fn every_reader_gets_each_cue_once_however_old_and_no_more_than_are_kept() {
+    let mut ring = ring(wide());
+    ring.cue(cue(0));
+    push_cells(&mut ring, 0..4);
+    let mut early = ring.resume(Cell(0));
+    assert_eq!(cues(&read_all(&ring, &mut early)), [0]);
+    ring.cue(cue(1));
+    assert_eq!(cues(&read_all(&ring, &mut early)), [1]);
+    push_cells(&mut ring, 4..200);
+    assert_eq!(cues(&read_all(&ring, &mut early)), [0_u64; 0]);
+    let mut late = ring.resume(Cell(EPOCH + 199));
+    let got = read_all(&ring, &mut late);
+    assert_eq!(cues(&got), [0, 1]);
+    (2..500).for_each(|n| ring.cue(cue(n)));
+    let kept: Vec<u64> = (500 - CUES_MAX as u64..500).collect();
+    assert_eq!(
+        cues(&read_all(&ring, &mut late)),
+        kept,
+        "who is behind loses the oldest"
+    );
+    assert_eq!(cues(&read_all(&ring, &mut ring.resume(Cell(0)))), kept);
 }

@@ -8,6 +8,7 @@
 //! | `hints` | are preload hints right (54 to 57, 61) |
 //! | `siblings` | do a stream's playlists agree (26, 27, 62 to 68, 70) |
 //! | `clock` | dates, discontinuities and the window (69 to 77) |
+//! | `dates` | are date ranges well formed, kept, and the same everywhere (80 to 82) |
 //! | `multivariant` | are a stream's renditions told apart (110 to 112) |
 //! | `successive` | may one playlist follow the other (9, 10, 55, 73 to 75, 94) |
 //! | [`cadence`] | do new parts and segments come in time (14, 15) |
@@ -23,6 +24,7 @@ pub mod cadence;
 mod clock;
 mod control;
 mod date;
+mod dates;
 pub mod fetch;
 mod hints;
 mod multivariant;
@@ -108,7 +110,13 @@ pub fn playlist(text: &str) -> Vec<Violation> {
         Ok(said) => {
             let mut broken = all(&[TEXT_RULES], text);
             broken.extend(all(
-                &[parts::RULES, control::RULES, hints::RULES, clock::RULES],
+                &[
+                    parts::RULES,
+                    control::RULES,
+                    hints::RULES,
+                    clock::RULES,
+                    dates::RULES,
+                ],
                 &said,
             ));
             broken
@@ -140,7 +148,7 @@ pub fn siblings(playlists: &[Sibling<'_>]) -> Vec<Violation> {
             Err(broken) => return broken,
         }
     }
-    all(&[siblings::RULES], &siblings::Tracks(tracks))
+    all(&[siblings::RULES, dates::SIBLINGS], &siblings::Tracks(tracks))
 }
 
 /// Every rule about what a playlist may become between two reloads.
@@ -151,7 +159,7 @@ pub fn successive(previous: &str, next: &str) -> Vec<Violation> {
                 previous: previous.parsed,
                 next: next.parsed,
             };
-            all(&[successive::RULES], &pair)
+            all(&[successive::RULES, dates::SUCCESSIVE], &pair)
         }
         (Err(broken), _) | (_, Err(broken)) => broken,
     }

@@ -27,7 +27,7 @@ pub(super) const RULES: &[Rule<Tracks>] = &[
 
 impl Tracks {
     /// The first one with each of the others: what is equal to the first is equal among themselves.
-    fn pairs(&self) -> impl Iterator<Item = (&Track, &Track)> {
+    pub(super) fn pairs(&self) -> impl Iterator<Item = (&Track, &Track)> {
         self.0
             .first()
             .into_iter()

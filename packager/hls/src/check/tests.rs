@@ -2,6 +2,7 @@
 
 mod clock;
 mod control;
+mod dates;
 mod hints;
 mod multivariant;
 mod parts;

@@ -1,5 +1,6 @@
 //! What playlists say: the model, its text ([`Media::render`]), and the text read back ([`parse()`]).
 
+mod date;
 mod parse;
 mod render;
 
@@ -7,8 +8,9 @@ use std::time::Duration;
 
 use crate::id::{Msn, PartIndex, TrackId};
 
-pub(crate) use parse::attribute;
+pub use date::{DateRange, Splice};
 pub use parse::{Error, PLAYLIST_BYTES_MAX, Parsed, Segment as ParsedSegment, parse};
+pub(crate) use parse::{attribute, attributes};
 
 /// A live media playlist.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +25,8 @@ pub struct Media {
     pub media_sequence: Msn,
     /// EXT-X-DISCONTINUITY-SEQUENCE.
     pub discontinuity_sequence: u64,
+    /// EXT-X-DATERANGEs, in the order in which they were said.
+    pub dates: Vec<DateRange>,
     /// Oldest first; only the last may be open.
     pub segments: Vec<Segment>,
     /// URI of the part that comes next; none once the stream has ended.

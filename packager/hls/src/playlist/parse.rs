@@ -33,6 +33,8 @@ pub struct Parsed {
     pub segments: Vec<Segment>,
     /// URIs of EXT-X-PRELOAD-HINT:TYPE=PART, in order of appearance.
     pub hints: Vec<String>,
+    /// Attribute lists of EXT-X-DATERANGE, in order of appearance.
+    pub dates: Vec<String>,
     /// EXT-X-RENDITION-REPORTs.
     pub reports: Vec<Report>,
     /// EXT-X-ENDLIST.
@@ -190,6 +192,7 @@ impl Reader {
             "-X-MEDIA-SEQUENCE" => out.media_sequence = Msn(value.parse().ok()?),
             "-X-DISCONTINUITY-SEQUENCE" => out.discontinuity_sequence = Some(value.parse().ok()?),
             "-X-PART-INF" => out.part_target = Some(seconds_of(plain(value, "PART-TARGET")?)?),
+            "-X-DATERANGE" => out.dates.push(value.to_owned()),
             "-X-ENDLIST" => out.ended = true,
             "-X-SERVER-CONTROL" => {
                 out.can_block_reload = plain(value, "CAN-BLOCK-RELOAD") == Some("YES");
@@ -291,6 +294,23 @@ pub(crate) fn attribute<'a>(list: &'a str, name: &str) -> Option<&'a str> {
         rest = after.get(end..)?.strip_prefix(',').unwrap_or_default();
     }
     None
+}
+
+/// Every attribute of a list, quotes included; none where it is no list.
+pub(crate) fn attributes(list: &str) -> Option<Vec<(&str, &str)>> {
+    let (mut rest, mut out) = (list, Vec::new());
+    while !rest.is_empty() {
+        let (name, _) = rest.split_once('=')?;
+        let value = attribute(rest, name.trim())?;
+        out.push((name.trim(), value));
+        let after = rest.get(name.len() + 1 + value.len()..)?;
+        rest = match after.strip_prefix(',') {
+            Some(more) => more,
+            None if after.is_empty() => after,
+            None => return None,
+        };
+    }
+    Some(out)
 }
 
 #[cfg(test)]

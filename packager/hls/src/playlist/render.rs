@@ -37,6 +37,7 @@ impl Media {
             "#EXT-X-DISCONTINUITY-SEQUENCE:{}",
             self.discontinuity_sequence
         )?;
+        self.dates.iter().try_for_each(|range| range.write(out))?;
         let mut map = None;
         for segment in &self.segments {
             segment.write(&mut map, out)?;
@@ -151,7 +152,7 @@ impl super::Report {
 }
 
 /// Seconds with a fixed number of decimals, rounded half up: exact, and the same on every machine.
-struct Seconds(Duration, u32);
+pub(super) struct Seconds(pub(super) Duration, pub(super) u32);
 
 impl std::fmt::Display for Seconds {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::lives::Span;
 use super::{Share, Timeline};
 use crate::id::{Cell, Msn};
 use crate::path::Object;
@@ -28,6 +29,7 @@ impl Timeline {
             part_hold_back: grid.part_hold_back(),
             media_sequence: self.oldest,
             discontinuity_sequence: self.lives.of(self.oldest).sequence(self.oldest),
+            dates: self.dates.listed().to_vec(),
             segments: segments.collect(),
             hint: (!self.ended).then(|| Object::Part(newest.next()).uri()),
             reports: others.map(|(_, id)| Report::of(id, end)).collect(),
@@ -36,7 +38,6 @@ impl Timeline {
     }
 
     fn segment(&self, track: usize, msn: Msn, newest: Cell) -> Segment {
-        let grid = &self.config.grid;
         let range = self.segment_cells(msn);
         let life = self.lives.of(msn);
         let uri = Object::Segment(msn).uri();
@@ -60,7 +61,7 @@ impl Timeline {
             whole: self.is_whole(msn).then_some(Whole { uri, duration }),
             map: life.map(track).to_owned(),
             discontinuities: life.tags(msn),
-            start: grid.frame_time(grid.first_frame(Cell(range.start))),
+            start: self.start(msn),
             gap: shares.contains(&Share::Gap),
             parts: parts.collect(),
         }
@@ -69,16 +70,8 @@ impl Timeline {
     /// A segment from before its ladder began; dated back from that one's first cell, wherever in a segment that is,
     /// so that no hole is left.
     fn lead_in(&self, track: usize, msn: Msn, uri: String) -> Segment {
-        let (grid, life) = (&self.config.grid, self.lives.of(msn));
-        let opening = grid.msn(life.first());
-        let back = |msn: Msn| {
-            let cells = opening
-                .0
-                .saturating_sub(msn.0)
-                .saturating_mul(u64::from(grid.segment_parts()));
-            grid.frame_time(grid.first_frame(Cell(life.first().0.saturating_sub(cells))))
-        };
-        let (start, end) = (back(msn), back(msn.next()));
+        let life = self.lives.of(msn);
+        let (start, end) = (self.back(life, msn), self.back(life, msn.next()));
         Segment {
             whole: Some(Whole {
                 uri,
@@ -89,6 +82,22 @@ impl Timeline {
             start,
             gap: true,
             parts: Vec::new(),
+        }
+    }
+
+    fn back(&self, life: &Span, msn: Msn) -> Duration {
+        let grid = &self.config.grid;
+        let segments = grid.msn(life.first()).0.saturating_sub(msn.0);
+        let cells = segments.saturating_mul(u64::from(grid.segment_parts()));
+        grid.frame_time(grid.first_frame(Cell(life.first().0.saturating_sub(cells))))
+    }
+
+    /// Program time at which a segment begins.
+    pub(super) fn start(&self, msn: Msn) -> Duration {
+        let grid = &self.config.grid;
+        match self.segment_cells(msn) {
+            none if none.is_empty() => self.back(self.lives.of(msn), msn),
+            some => grid.frame_time(grid.first_frame(Cell(some.start))),
         }
     }
 

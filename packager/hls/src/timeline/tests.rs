@@ -1,3 +1,4 @@
+mod dates;
 mod lives;
 
 use super::stage::{SEGMENT, Stage, URIS};

@@ -1,0 +1,147 @@
+use super::*;
+use crate::playlist::parse;
+
+fn mark(id: &str, kind: MarkKind, at: Duration) -> Mark {
+    Mark {
+        id: id.to_owned(),
+        class: None,
+        at,
+        kind,
+        duration: None,
+        section: vec![0xFC, 0x30],
+        attributes: Vec::new(),
+    }
+}
+
+/// Where the playlists of a stage end.
+fn now(stage: &Stage) -> Duration {
+    let next = stage.timeline.newest().map_or(Cell(160_000_000), Cell::next);
+    stage.grid.frame_time(stage.grid.first_frame(next))
+}
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn dates(stage: &Stage) -> Vec<String> {
+    let all: Vec<_> = (0..3)
+        .map(|track| parse(&stage.text(track)).unwrap().dates)
+        .collect();
+    assert!(all.iter().all(|dates| *dates == all[0]));
+    all[0].clone()
+}
+
+/// Publishes cells, each as the rules want it.
+fn feed_by_the_rules(stage: &mut Stage, cells: u64) {
+    for _ in 0..cells {
+        let before = stage.text(0);
+        stage.publish();
+        assert_eq!(judged(stage), []);
+        assert_eq!(successive(&before, &stage.text(0)), []);
+    }
+}
+
+#[test]
+fn rfc8216bis_4_4_5_1_1_an_out_and_its_in_are_one_date_range() {
+    let mut stage = Stage::usual();
+    stage.feed(SEGMENT);
+    let out = Mark {
+        duration: Some(30 * SECOND),
+        class: Some("a, b".to_owned()),
+        attributes: vec![("COM-RINGSIDE-NAME".to_owned(), "c=\u{e9}".to_owned())],
+        ..mark("e-1", MarkKind::Out, now(&stage) + 4 * SECOND)
+    };
+    let start = out.at;
+    assert_eq!(stage.timeline.mark(out.clone()), Marked::Listed);
+    feed_by_the_rules(&mut stage, 1);
+    let said = "ID=\"e-1\",CLASS=\"a, b\",START-DATE=\"2026-07-14T22:13:26.000Z\"";
+    let more = "PLANNED-DURATION=30.00000,X-COM-RINGSIDE-NAME=\"c=\u{e9}\",SCTE35-OUT=0xFC30";
+    assert_eq!(dates(&stage), [format!("{said},{more}")]);
+    assert_eq!(stage.timeline.mark(out), Marked::Known);
+    feed_by_the_rules(&mut stage, 30);
+    let back = mark("e-1", MarkKind::In, start + Duration::from_millis(20_500));
+    assert_eq!(stage.timeline.mark(back.clone()), Marked::Listed);
+    assert_eq!(stage.timeline.mark(back), Marked::Known);
+    feed_by_the_rules(&mut stage, 1);
+    assert_eq!(
+        dates(&stage),
+        [format!("{said},DURATION=20.50000,{more},SCTE35-IN=0xFC30")]
+    );
+}
+
+#[test]
+fn a_date_range_leaves_with_the_last_segment_it_maps_to() {
+    let mut stage = Stage::usual();
+    stage.feed(SEGMENT);
+    let at = now(&stage) + SECOND;
+    stage.timeline.mark(mark("instant", MarkKind::Plain, at));
+    let lasting = Mark {
+        duration: Some(20 * SECOND),
+        ..mark("lasting", MarkKind::Plain, at)
+    };
+    stage.timeline.mark(lasting);
+    stage.timeline.mark(mark("endless", MarkKind::Out, at));
+    let mut left = Vec::new();
+    for cell in 0..400 {
+        feed_by_the_rules(&mut stage, 1);
+        left.push((dates(&stage).len(), cell));
+    }
+    left.dedup_by_key(|(count, _)| *count);
+    // The window is 60 s, or 30 segments of 4 cells.
+    let counts: Vec<usize> = left.iter().map(|(count, _)| *count).collect();
+    assert_eq!(counts, [3, 2, 1]);
+    assert!(
+        (118..=126).contains(&left[1].1) && left[2].1 - left[1].1 == 40,
+        "{left:?}"
+    );
+    stage.timeline.mark(mark("endless", MarkKind::In, at + SECOND));
+    feed_by_the_rules(&mut stage, 1);
+    assert_eq!(dates(&stage), [""; 0]);
+    // What comes again after that is still over.
+    stage.timeline.mark(mark("instant", MarkKind::Plain, at));
+    feed_by_the_rules(&mut stage, 1);
+    assert_eq!(dates(&stage), [""; 0]);
+}
+
+#[test]
+fn at_the_bound_the_newest_is_refused_and_an_endless_break_ends() {
+    let mut stage = Stage::usual();
+    stage.feed(SEGMENT);
+    let (marks, start) = (u32::try_from(DATES_MAX).unwrap(), now(&stage) - SECOND);
+    for n in 0..marks {
+        let mark = mark(&format!("e-{n}"), MarkKind::Out, start);
+        assert_eq!(stage.timeline.mark(mark), Marked::Listed);
+    }
+    feed_by_the_rules(&mut stage, 1);
+    assert_eq!(
+        stage.timeline.mark(mark("more", MarkKind::Plain, now(&stage))),
+        Marked::Refused
+    );
+    feed_by_the_rules(&mut stage, 130);
+    assert_eq!(dates(&stage).len(), DATES_MAX - 1);
+    assert_eq!(
+        stage.timeline.mark(mark("more", MarkKind::Plain, now(&stage))),
+        Marked::Listed
+    );
+    assert_eq!(
+        stage.timeline.mark(mark("none", MarkKind::In, start)),
+        Marked::Refused
+    );
+}
+
+#[test]
+fn what_was_said_before_the_first_cell_and_before_another_ladder_stays() {
+    let mut stage = Stage::usual();
+    let at = now(&stage);
+    stage.timeline.mark(mark("early", MarkKind::Out, at));
+    stage.take_over(crate::timeline::stage::life("b", Cell(160_000_000), 0));
+    stage.feed(SEGMENT + 1);
+    let before = stage.text(0);
+    stage.take_over(crate::timeline::stage::life("c", Cell(160_000_020), 1));
+    stage.feed(1);
+    assert_eq!(successive(&before, &stage.text(0)), []);
+    assert_eq!(dates(&stage).len(), 1);
+    stage.timeline.end();
+    assert_eq!(
+        stage.timeline.mark(mark("late", MarkKind::Plain, at)),
+        Marked::Refused
+    );
+}
