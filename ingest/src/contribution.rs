@@ -2,18 +2,19 @@
 
 mod decoders;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
+use crate::captions::Triple;
 use crate::cues::Happening;
 use crate::doctor::Exam;
 use crate::ladder::AUDIO_RATE;
 use crate::media::Clock;
 use crate::metrics::Metrics;
 use crate::passage::{Form, Passage};
-use crate::playout::{Anchor, HYSTERESIS, STALE, advance};
+use crate::playout::{Anchor, HYSTERESIS, STALE, Steady, advance};
 use crate::program::SOUND_LEAD;
 use crate::relay::Relay;
 use crate::sound;
@@ -24,6 +25,8 @@ pub(crate) use decoders::Decoders;
 const FRAMES_MAX: usize = 30;
 /// Cues kept until they are told or over; the oldest go first.
 const CUES_MAX: usize = 64;
+/// Units whose captions are kept, 2 s of 60 fps; the oldest go first.
+const CAPTIONS_MAX: usize = 120;
 /// Sound that came within this is still going on, nanoseconds.
 const SOUNDING: i64 = 1_000_000_000;
 
@@ -45,7 +48,10 @@ pub(crate) struct Contribution {
 #[derive(Debug, Default)]
 struct Ready {
     anchor: Anchor,
+    steady: Steady,
     frames: VecDeque<(i64, gst::Buffer)>,
+    /// By presentation time: they come in decoding order.
+    captions: BTreeMap<i64, Vec<Triple>>,
     /// What it said, with its times.
     cues: VecDeque<(i64, Happening)>,
     /// As many as the stream has audio renditions.
@@ -125,22 +131,49 @@ impl Contribution {
         self.metrics.audio_missing.increment(missing as u64);
     }
 
-    /// What it has said since the last call, and how long after the frame of the tick at `due` that is, nanoseconds.
-    pub(crate) fn cues(&self, due: i64) -> Vec<(i64, Happening)> {
+    /// Captions of all frames that are due at `due` and were not taken before, shown or not.
+    pub(crate) fn captions(&self, due: i64) -> Vec<Triple> {
         let mut ready = self.ready();
-        let Some(playout) = ready.anchor.playout(due).filter(|_| !ready.cues.is_empty()) else {
+        let Some(playout) = ready.anchor.playout(due).filter(|_| !ready.captions.is_empty()) else {
             return Vec::new();
         };
+        let later = ready.captions.split_off(&(playout + HYSTERESIS + 1));
+        let due = std::mem::replace(&mut ready.captions, later);
+        drop(ready);
+        let is_stale = |pts: &i64| playout - pts >= STALE;
+        let stale: usize = due
+            .range(..=playout - STALE)
+            .map(|(_, triples)| triples.len())
+            .sum();
+        self.metrics.captions_lost.increment(stale as u64);
+        due.into_iter()
+            .filter(|(pts, _)| !is_stale(pts))
+            .flat_map(|(_, triples)| triples)
+            .collect()
+    }
+
+    /// What it has said since the last call, and how long after the frame of the tick at `due` that is, nanoseconds.
+    /// What lies ahead waits until the clock is steady: what is said of it cannot be taken back.
+    pub(crate) fn cues(&self, due: i64) -> Vec<(i64, Happening)> {
+        let mut ready = self.ready();
+        let Some(playout) = ready.anchor.playout(due) else {
+            return Vec::new();
+        };
+        let is_steady = ready.steady.observe(due, playout);
         // A frame is shown up to so much before its time.
-        let ahead = |(at, said)| (at - HYSTERESIS - playout, said);
-        ready.cues.drain(..).map(ahead).collect()
+        let ahead = |(at, said): (i64, Happening)| (at - HYSTERESIS - playout, said);
+        let is_due = |(at, _): &(i64, Happening)| is_steady || *at <= playout + HYSTERESIS;
+        let (now, later): (VecDeque<_>, _) = std::mem::take(&mut ready.cues).into_iter().partition(is_due);
+        ready.cues = later;
+        now.into_iter().map(ahead).collect()
     }
 
     /// Forgets what it said of times that are over at `due`; gives how much that was.
     pub(crate) fn forget_cues(&self, due: i64) -> u64 {
         let mut ready = self.ready();
         let before = ready.cues.len();
-        if let Some(playout) = ready.anchor.playout(due).filter(|_| before > 0) {
+        if let Some(playout) = ready.anchor.playout(due) {
+            ready.steady.observe(due, playout);
             ready.cues.retain(|(at, _)| *at > playout);
         }
         (before - ready.cues.len()) as u64
@@ -196,6 +229,17 @@ impl Contribution {
         if ready.frames.len() > FRAMES_MAX {
             ready.frames.pop_front();
             self.metrics.frames_dropped.increment(1);
+        }
+    }
+
+    /// Keeps what the picture of a time shows in writing.
+    fn take_captions(&self, pts: i64, triples: Vec<Triple>) {
+        let mut ready = self.ready();
+        ready.captions.entry(pts).or_default().extend(triples);
+        if ready.captions.len() > CAPTIONS_MAX
+            && let Some((_, lost)) = ready.captions.pop_first()
+        {
+            self.metrics.captions_lost.increment(lost.len() as u64);
         }
     }
 

@@ -4,7 +4,7 @@ use feed::message::{Codec, Track};
 use hls::id::{StreamId, TrackId};
 use hls::time::{Grid, GridError, Profile};
 
-use crate::config::{self, Audio, Encoder, Ladder, Preset, Probe, Rung};
+use crate::config::{self, Audio, Captions, Encoder, Ladder, Preset, Probe, Rung};
 use crate::passage::Form;
 use crate::shed;
 
@@ -25,6 +25,8 @@ pub(crate) struct Plan {
     pub(crate) rungs: Vec<Rung>,
     /// Audio renditions, at least one.
     pub(crate) sounds: Vec<Audio>,
+    /// What captions say of themselves; empty where there are none.
+    pub(crate) captions: Vec<Captions>,
     pub(crate) default_preset: Preset,
     pub(crate) audio_bps: u64,
     /// Of rungs that do not name their own.
@@ -47,6 +49,7 @@ impl Plan {
             grid,
             rungs,
             sounds: ladder.audio.clone().unwrap_or_else(default_sounds),
+            captions: ladder.captions.clone().unwrap_or_default(),
             default_preset: if cores > 4 {
                 Preset::Veryfast
             } else {
@@ -58,6 +61,16 @@ impl Plan {
             probe: ladder.probe,
             passthrough: ladder.passthrough.clone(),
         })
+    }
+
+    /// The feed's description of the captions.
+    pub(crate) fn captions(&self) -> Vec<feed::message::Captions> {
+        let said = |captions: &Captions| feed::message::Captions {
+            channel: captions.channel.clone(),
+            language: captions.language.clone(),
+            title: captions.title.clone().filter(|title| !title.is_empty()),
+        };
+        self.captions.iter().map(said).collect()
     }
 
     /// Pixels of the picture the switcher hands on.
@@ -78,6 +91,7 @@ impl Plan {
             grid: self.grid,
             rungs: self.rungs.iter().map(|rung| (rung.width, rung.height)).collect(),
             sounds: self.sounds.len(),
+            captioned: !self.captions.is_empty(),
         })
     }
 
@@ -94,12 +108,14 @@ impl Plan {
     /// first, then from the largest down. The last one is never shed, and every player decodes it.
     pub(crate) fn shed_order(&self) -> Vec<usize> {
         let mut order: Vec<usize> = (0..self.rungs.len()).collect();
-        let is_h264 = |index: &usize| {
-            let rung = self.rungs.get(*index);
-            rung.is_some_and(|rung| rung.codec == config::Codec::H264)
-        };
-        order.sort_by_key(is_h264);
+        order.sort_by_key(|index| self.is_h264(*index));
         order
+    }
+
+    /// Whether a track is a rung of H.264.
+    pub(crate) fn is_h264(&self, index: usize) -> bool {
+        let rung = self.rungs.get(index);
+        rung.is_some_and(|rung| rung.codec == config::Codec::H264)
     }
 
     /// Tracks of the feed: the rungs, then the audio renditions.

@@ -13,6 +13,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::boarding::{Boarding, Gangway};
 use crate::branch::Branch;
+use crate::captions::Board;
 use crate::config::Config;
 use crate::error::Error;
 use crate::ladder::Plan;
@@ -113,6 +114,7 @@ impl Life {
         let tell = opened.teller();
         let fail = move |error| tell(Ended::Failed(error));
         blueprint.tell_encoders(&made.encoders);
+        let board = Arc::<Board>::default();
         let mut rungs = vec![None; plan.rungs.len()];
         for index in 0..plan.tracks() {
             let mut outlet = blueprint.outlet(index, &opened);
@@ -124,6 +126,7 @@ impl Life {
                     *place = Some((branch, outlet.metrics.clone()));
                 }
             }
+            outlet.board = board.clone();
             made.ladder.on_coded(index, move |coded| outlet.take(coded))?;
         }
         let in_order = plan.shed_order().into_iter();
@@ -143,6 +146,7 @@ impl Life {
             slate: made.slate,
             sounds: plan.sounds.len(),
             watcher,
+            board,
             replay: replay.clone(),
             overload: Overload::new(program, rungs, plan.shed),
             gangway: Gangway::new(program, replay),
@@ -171,6 +175,7 @@ impl Life {
         let state = mixer.state.clone();
         let passer = Passer {
             watcher: blueprint.watcher(&mixer)?,
+            replay: opened.replay.clone(),
             thumbnails: Thumbnails::new(&plan, move |jpeg| state.keep_thumbnail(jpeg))?,
             mixer,
             program: opened.program,
@@ -312,6 +317,8 @@ impl Blueprint {
         Outlet {
             index,
             is_video: index < self.plan.rungs.len(),
+            is_h264: self.plan.is_h264(index),
+            board: Arc::default(),
             program: opened.program,
             replay: opened.replay.clone(),
             metrics: Rung::new(&self.id, &self.plan.id(index)),

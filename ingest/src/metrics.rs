@@ -75,6 +75,8 @@ pub(crate) struct Metrics {
     pub(crate) cues_off_air: Counter,
     /// Cues without a place in the programme, or over a bound.
     pub(crate) cues_lost: Counter,
+    /// Captions that could not be shown in time, triples of cc_data.
+    pub(crate) captions_lost: Counter,
     /// Samples of silence filled in while an encoder was on air.
     pub(crate) audio_missing: Counter,
     /// Raw frames waiting for the encoders.
@@ -116,6 +118,7 @@ impl Metrics {
         let id = || stream.as_str().to_owned();
         let cues = |outcome| counter!("ringside_ingest_cues_total", "stream" => id(), "outcome" => outcome);
         Self {
+            captions_lost: counter!("ringside_ingest_captions_lost_total", "stream" => id()),
             cues_sent: cues("sent"),
             cues_repeated: cues("repeated"),
             cues_off_air: cues("off_air"),
@@ -350,6 +353,10 @@ pub(crate) fn encoder(stream: &StreamId, rung: &TrackId, chosen: &str, all: &[&'
 }
 
 fn describe() {
+    describe_counter!(
+        "ringside_ingest_captions_lost_total",
+        "Triples of caption data that came too late or were over a bound"
+    );
     describe_counter!(
         "ringside_ingest_cues_total",
         "Cues of encoders, by what became of them"

@@ -12,6 +12,8 @@ use crate::error::Error;
 use crate::metrics::{Metrics, Source};
 use crate::pipeline::thumbnail::Thumbnails;
 use crate::program::Program;
+use crate::push::replay::Replay;
+use crate::relay::Relay;
 use crate::switcher::{Ended, Mixer};
 use crate::watcher::Watcher;
 
@@ -27,6 +29,8 @@ pub(crate) struct Passer {
     pub(crate) sounds: usize,
     pub(crate) watcher: Watcher,
     pub(crate) thumbnails: Thumbnails,
+    /// Where cues go.
+    pub(crate) replay: Arc<Replay>,
     pub(crate) metrics: Metrics,
     pub(crate) stop: CancellationToken,
 }
@@ -79,6 +83,17 @@ impl Passer {
             }
         }
         let passed = &self.boarding.contribution;
+        // Decoded beside what is passed on, it has heard the same.
+        drop(passed.cues(self.mixer.on_clock(due)));
+        let said = passed.relay().map(Relay::said).unwrap_or_default();
+        for cue in self
+            .mixer
+            .book_in(&self.program.grid, said, self.program.first_frame + n)
+        {
+            tracing::info!(id = cue.id, kind = ?cue.kind, frame = cue.frame, "cue");
+            self.metrics.cues_sent.increment(1);
+            self.replay.cue(cue);
+        }
         let on_air = self.mixer.playing(shown.role);
         let is_on_air = on_air.is_some_and(|on_air| Arc::ptr_eq(on_air, passed))
             && matches!(shown.source, Source::Contribution | Source::Hold);

@@ -32,6 +32,11 @@ const SOUND_LATE_SHARE: usize = 20;
 const SOUND_MAX: i64 = 440_000_000;
 /// Blocks that come closer together than this came together, nanoseconds.
 const SOUND_BURST: i64 = 8_000_000;
+/// Without a jump for so long the clock is steady: longer than late sound is watched before it is waited for,
+/// nanoseconds.
+const STEADY: i64 = 1_500_000_000;
+/// More than it is slewed from tick to tick, nanoseconds.
+const STEADY_STEP: i64 = 5_000_000;
 /// A frame this late is not worth showing, nanoseconds.
 pub(crate) const STALE: i64 = 500_000_000;
 
@@ -166,6 +171,26 @@ fn late(seen: &VecDeque<Arrival>) -> Option<i64> {
 fn forget(seen: &mut VecDeque<Arrival>, now: i64) {
     while seen.front().is_some_and(|old| old.at < now - WINDOW) || seen.len() > WINDOW_FRAMES {
         seen.pop_front();
+    }
+}
+
+/// Whether the playout clock has stopped jumping: at first it has yet to learn how late sound is.
+#[derive(Debug, Default)]
+pub(crate) struct Steady {
+    /// How far behind the stream's clock it was, and since when without a jump.
+    last: Option<(i64, i64)>,
+}
+
+impl Steady {
+    /// Takes what [`Anchor::playout`] gave at a tick.
+    pub(crate) fn observe(&mut self, due: i64, playout: i64) -> bool {
+        let behind = due - playout;
+        let same = self
+            .last
+            .filter(|(before, _)| (before - behind).abs() <= STEADY_STEP);
+        let since = same.map_or(due, |(_, since)| since);
+        self.last = Some((behind, since));
+        due - since >= STEADY
     }
 }
 

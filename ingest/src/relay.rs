@@ -6,8 +6,9 @@ use std::time::Instant;
 
 use hls::id::Cell;
 
-use crate::media::Media;
-use crate::passage::{Fault, Passage, Passed};
+use crate::cues::Happening;
+use crate::media::{Media, Stamp};
+use crate::passage::{Fault, Passage, Passed, Said};
 use crate::program::Program;
 use crate::units::Outlet;
 
@@ -15,6 +16,9 @@ use crate::units::Outlet;
 const WAITING_MAX: usize = 8_192;
 /// Their bytes: 12 s at 40 Mb/s.
 const WAITING_BYTES_MAX: usize = 64 << 20;
+
+/// Cues that may wait for the next tick.
+const SAID_MAX: usize = 64;
 
 /// Shared by the publisher's connection, which waits for nothing here, and the switcher.
 pub(crate) struct Relay {
@@ -27,6 +31,8 @@ struct Inner {
     permit: Option<Program>,
     waiting: Vec<Passed>,
     waiting_bytes: usize,
+    /// Cues that no tick has taken yet.
+    said: Vec<Said>,
     /// One for each track of the feed, once the ladder has ended.
     outlets: Vec<Outlet>,
 }
@@ -38,6 +44,7 @@ impl Relay {
             permit: None,
             waiting: Vec::new(),
             waiting_bytes: 0,
+            said: Vec::new(),
             outlets: Vec::new(),
         };
         Self {
@@ -48,6 +55,10 @@ impl Relay {
     /// Takes what the publisher sent.
     pub(crate) fn take(&self, now: Instant, media: &Media) {
         let mut inner = self.inner();
+        if let Media::Cue { at, said } = media {
+            inner.hear(*at, said.clone());
+            return;
+        }
         let frame_now = inner.permit.map(|program| program.frame_on_its_way(now));
         let passed = inner.passage.take(media, frame_now);
         if inner.outlets.is_empty() {
@@ -70,6 +81,11 @@ impl Relay {
     /// Bits a second of a rung, as measured.
     pub(crate) fn bit_rate(&self, rung: usize) -> Option<u64> {
         self.inner().passage.bit_rate(rung)
+    }
+
+    /// What the encoder has said since the last call of what is passed on.
+    pub(crate) fn said(&self) -> Vec<Said> {
+        std::mem::take(&mut self.inner().said)
     }
 
     /// The feed is here: what has waited goes first.
@@ -122,6 +138,13 @@ impl Inner {
             self.waiting.clear();
             self.waiting_bytes = 0;
         }
+    }
+
+    /// More than a tick can be full of is dropped.
+    fn hear(&mut self, at: Option<Stamp>, said: Vec<Happening>) {
+        let told = self.passage.said(at, said);
+        let room = SAID_MAX.saturating_sub(self.said.len());
+        self.said.extend(told.into_iter().take(room));
     }
 
     fn hand_on(&mut self, unit: Passed) {

@@ -37,6 +37,7 @@ pub(crate) struct Stream {
     sounds: u8,
     /// What a publisher has to send to be passed on as it is; none where it never is.
     form: Option<Form>,
+    captioned: bool,
     to_switcher: SyncSender<(Role, Arc<Contribution>)>,
     places: Mutex<Places>,
 }
@@ -85,6 +86,7 @@ impl Stream {
             canvas: plan.canvas(),
             sounds: u8::try_from(plan.sounds.len()).unwrap_or(u8::MAX),
             form: plan.form(&id),
+            captioned: !plan.captions.is_empty(),
             to_switcher,
             places: Mutex::new(Places {
                 desk: Desk::new(rules),
@@ -112,6 +114,7 @@ impl Stream {
             clock,
             self.metrics.clone(),
         );
+        let decoders = decoders.with_captions(self.captioned);
         (contribution, decoders)
     }
 

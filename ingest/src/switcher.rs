@@ -1,5 +1,6 @@
 //! The vision mixer: one thread that hands the ladder a frame and its sound at every tick, whatever happens.
 
+mod captions;
 mod cues;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -9,9 +10,12 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
+use feed::Cue;
+use hls::time::Grid;
 use tokio_util::sync::CancellationToken;
 
 use crate::boarding::{Boarding, Gangway, Step};
+use crate::captions::Board;
 use crate::contribution::Contribution;
 use crate::cues::Book;
 use crate::desk::Role;
@@ -20,6 +24,7 @@ use crate::ladder::CHANNELS;
 use crate::metrics::{Metrics, Source};
 use crate::onair::{Choice, OnAir, Seen, Shown};
 use crate::overload::Overload;
+use crate::passage::Said;
 use crate::picture::TestPicture;
 use crate::pipeline::ladder::{FRAMES_MAX, Ladder};
 use crate::pipeline::slate::Slate;
@@ -49,6 +54,8 @@ pub(crate) struct Mixer {
     shown: Option<Shown>,
     /// What encoders have said of breaks.
     book: Book,
+    /// What the one on air shows in writing.
+    captions: captions::Captions,
 }
 
 /// What operators ask for, and what they are told; no tick waits for it.
@@ -197,6 +204,7 @@ impl Mixer {
             inputs: Default::default(),
             shown: None,
             book: Book::default(),
+            captions: captions::Captions::default(),
         }
     }
 
@@ -213,6 +221,19 @@ impl Mixer {
     /// An instant on the publishers' clock, the only one that goes on over all ladders.
     fn since_origin(&self, due: Instant) -> Duration {
         due.saturating_duration_since(self.origin)
+    }
+
+    /// The same in nanoseconds.
+    pub(crate) fn on_clock(&self, due: Instant) -> i64 {
+        nanos(self.since_origin(due))
+    }
+
+    /// What is news of what an encoder said that is passed on, and of breaks that end by themselves at frame `now`.
+    pub(crate) fn book_in(&mut self, grid: &Grid, said: Vec<Said>, now: u64) -> Vec<Cue> {
+        let book = |said: Said| self.book.take(grid, said.now, said.at, said.what);
+        let mut told: Vec<Cue> = said.into_iter().flat_map(book).collect();
+        told.extend(self.book.tick(now));
+        told
     }
 
     /// Chooses without handing anything on.
@@ -297,6 +318,8 @@ pub(crate) struct Switcher {
     pub(crate) overload: Overload,
     pub(crate) gangway: Gangway,
     pub(crate) watcher: Watcher,
+    /// Where captions go.
+    pub(crate) board: Arc<Board>,
     /// Where cues go.
     pub(crate) replay: Arc<Replay>,
     pub(crate) metrics: Metrics,
@@ -407,6 +430,7 @@ impl Switcher {
             crossfade(old.get(..CROSSFADE * CHANNELS).unwrap_or(old), sound);
         }
         self.cue(shown, n);
+        self.caption(shown, n);
         self.note(shown, shown.role.of(&seen).fresh);
         (self.picture(shown, n), sounds)
     }

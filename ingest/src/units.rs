@@ -9,6 +9,7 @@ use hls::id::Cell;
 use hls::time::AUDIO_FRAME_SAMPLES;
 
 use crate::branch::Branch;
+use crate::captions::{Board, with_sei};
 use crate::metrics::Rung;
 use crate::passage::Passed;
 use crate::pipeline::ladder::Coded;
@@ -19,8 +20,12 @@ use crate::push::replay::Replay;
 pub(crate) struct Outlet {
     pub(crate) index: usize,
     pub(crate) is_video: bool,
+    /// Captions are written into H.264 alone.
+    pub(crate) is_h264: bool,
     pub(crate) program: Program,
     pub(crate) replay: Arc<Replay>,
+    /// Captions by frame.
+    pub(crate) board: Arc<Board>,
     pub(crate) metrics: Rung,
     /// None for sound, which is never shed.
     pub(crate) branch: Option<Arc<Branch>>,
@@ -85,11 +90,15 @@ impl Outlet {
             self.replay.describe(self.index, config);
         }
         let track = u16::try_from(self.index).unwrap_or(u16::MAX);
+        let data = match self.board.of(time).filter(|_| self.is_h264) {
+            Some(sei) => with_sei(coded.data, &sei),
+            None => coded.data,
+        };
         let unit = Unit {
             track,
             time,
             key: coded.key || !self.is_video,
-            data: coded.data,
+            data,
         };
         self.replay.push(self.cell(time), unit, closed);
     }

@@ -1,7 +1,7 @@
 //! PURE. A stream's multivariant playlist, from what its feed says of the tracks.
 
 use feed::{Codec, Shape, Track};
-use hls::playlist::{Audio, Multivariant, Variant};
+use hls::playlist::{Audio, Captions, Multivariant, Variant};
 
 /// The playlist of a shape whose tracks have these CODECS names.
 pub(crate) fn multivariant(shape: &Shape, codecs: &[String]) -> Multivariant {
@@ -25,6 +25,7 @@ pub(crate) fn multivariant(shape: &Shape, codecs: &[String]) -> Multivariant {
     Multivariant {
         variants: variants.into_iter().map(|(_, variant)| variant).collect(),
         audio: group(audio.iter().map(|(track, _)| *track)),
+        captions: captions(shape),
     }
 }
 
@@ -78,6 +79,23 @@ fn group<'a>(tracks: impl Iterator<Item = &'a Track>) -> Vec<Audio> {
     group
 }
 
+/// The same for captions, whose channels differ.
+fn captions(shape: &Shape) -> Vec<Captions> {
+    let mut group: Vec<Captions> = Vec::new();
+    for said in &shape.captions {
+        let mut name = said.title.clone().unwrap_or_else(|| said.channel.clone());
+        while group.iter().any(|other| other.name == name) {
+            name = format!("{name} ({})", said.channel);
+        }
+        group.push(Captions {
+            channel: said.channel.clone(),
+            name,
+            language: said.language.clone(),
+        });
+    }
+    group
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -126,6 +144,10 @@ mod tests {
     }
 
     fn text(tracks: Vec<Track>) -> String {
+        captioned(tracks, vec![])
+    }
+
+    fn captioned(tracks: Vec<Track>, captions: Vec<feed::message::Captions>) -> String {
         let name = |track: &Track| match track.codec {
             Codec::H264 { .. } => "avc1.42c00a",
             Codec::Hevc { .. } => "hvc1.1.6.L60.90",
@@ -135,7 +157,12 @@ mod tests {
         };
         let codecs: Vec<String> = tracks.iter().map(|track| name(track).to_owned()).collect();
         let grid = Grid::of(Profile::Low, FrameRate::new(30, 1).unwrap(), 48_000).unwrap();
-        multivariant(&Shape { grid, tracks }, &codecs).render()
+        let shape = Shape {
+            grid,
+            tracks,
+            captions,
+        };
+        multivariant(&shape, &codecs).render()
     }
 
     #[test]
@@ -210,10 +237,53 @@ mod tests {
         let grid = Grid::of(Profile::Low, FrameRate::new(30, 1).unwrap(), 48_000).unwrap();
         let one = |ids: &[&str]| {
             let tracks = ids.iter().map(|id| track(id, 100)).collect();
-            has_one_kind_of_sound(&Shape { grid, tracks })
+            has_one_kind_of_sound(&Shape {
+                grid,
+                tracks,
+                captions: vec![],
+            })
         };
         assert!(one(&["360p"]) && one(&["360p", "a", "b"]) && one(&["360p", "a-opus", "b-opus"]));
         assert!(!one(&["360p", "a", "b-opus"]) && !one(&["a-opus", "b"]));
+    }
+
+    #[test]
+    fn captions_in_their_own_words() {
+        let said = |channel: &str, language: Option<&str>, title: Option<&str>| feed::message::Captions {
+            channel: channel.to_owned(),
+            language: language.map(str::to_owned),
+            title: title.map(str::to_owned),
+        };
+        let captions = vec![
+            said("CC1", Some("en"), Some("English")),
+            said("SERVICE2", None, Some("English")),
+        ];
+        let text = captioned(vec![track("360p", 800), track("240p", 350)], captions);
+        let expected = "#EXTM3U
+#EXT-X-VERSION:7
+#EXT-X-INDEPENDENT-SEGMENTS
+#EXT-X-MEDIA:TYPE=CLOSED-CAPTIONS,GROUP-ID=\"captions\",NAME=\"English\",LANGUAGE=\"en\",DEFAULT=YES,AUTOSELECT=YES,INSTREAM-ID=\"CC1\"
+#EXT-X-MEDIA:TYPE=CLOSED-CAPTIONS,GROUP-ID=\"captions\",NAME=\"English (SERVICE2)\",DEFAULT=NO,AUTOSELECT=YES,INSTREAM-ID=\"SERVICE2\"
+";
+        assert!(text.starts_with(expected), "{text}");
+        assert_eq!(text.matches(",CLOSED-CAPTIONS=\"captions\"\n").count(), 2);
+        assert_eq!(check::multivariant(&text), []);
+        let broken = |from: &str, to: &str| {
+            let text = text.replacen(from, to, 1);
+            check::multivariant(&text)
+                .iter()
+                .map(|broken| broken.rule)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(broken(",INSTREAM-ID=\"CC1\"", ""), [113]);
+        assert_eq!(
+            broken("CLOSED-CAPTIONS=\"captions\"", "CLOSED-CAPTIONS=NONE"),
+            [113]
+        );
+        assert_eq!(
+            broken("CLOSED-CAPTIONS=\"captions\"", "CLOSED-CAPTIONS=\"other\""),
+            [112]
+        );
     }
 
     proptest! {

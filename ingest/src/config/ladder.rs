@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use feed::message::{CAPTIONS_MAX, is_channel};
 use hls::id::{StreamId, TrackId};
 use hls::time::{FrameRate, Grid};
 use serde::{Deserialize, Serialize};
@@ -27,6 +28,9 @@ pub struct Ladder {
     /// Audio renditions; the n-th carries the n-th audio track of an encoder. Absent = one, called "audio". At
     /// most 8.
     pub audio: Option<Vec<Audio>>,
+    /// Captions that encoders bring in their picture, CEA-608 or CEA-708; one entry for each channel players may
+    /// show. Absent = none, and what comes is taken out. At most 16.
+    pub captions: Option<Vec<Captions>>,
     /// What encodes: "auto" (nvenc, va, qsv, v4l2, then software), "software" (x264, then openh264; x265; libaom), or
     /// one of "nvenc", "va", "qsv", "v4l2", "x264", "openh264", "x265", "aom". The first that passes a trial at start
     /// is used; a kind that is named and does not work is an error. Default "auto".
@@ -150,6 +154,7 @@ impl Default for Ladder {
             frame_rate: Rate::default(),
             audio_bitrate_kbps: 128,
             audio: None,
+            captions: None,
             encoder: Encoder::default(),
             passthrough: Vec::new(),
             probe: Probe::default(),
@@ -197,6 +202,7 @@ impl Ladder {
         if self.passthrough.len() > PASSTHROUGH_MAX {
             wrong.push(format!("ladder.passthrough: at most {PASSTHROUGH_MAX} streams"));
         }
+        wrong.extend(self.wrong_captions());
         let ranges = [
             ("audio_bitrate_kbps", u64::from(self.audio_bitrate_kbps), 32, 320),
             ("shed_behind_ms", self.shed_behind_ms, 200, 1_500),
@@ -210,6 +216,29 @@ impl Ladder {
             ),
         ];
         wrong.extend(out_of_range("ladder", &ranges));
+        wrong
+    }
+
+    fn wrong_captions(&self) -> Vec<String> {
+        let captions = self.captions.as_deref().unwrap_or_default();
+        let mut wrong = Vec::new();
+        if self.captions.is_some() && !(1..=CAPTIONS_MAX).contains(&captions.len()) {
+            wrong.push(format!("ladder.captions: 1 to {CAPTIONS_MAX} channels"));
+        }
+        for (at, one) in captions.iter().enumerate() {
+            let section = format!("ladder.captions[{at}]");
+            if !is_channel(&one.channel) {
+                wrong.push(format!("{section}.channel: CC1 to CC4 or SERVICE1 to SERVICE63"));
+            }
+            if captions.iter().take(at).any(|other| other.channel == one.channel) {
+                wrong.push(format!("{section}.channel: `{}` is used twice", one.channel));
+            }
+            wrong.extend(wrong_words(
+                &section,
+                one.language.as_deref(),
+                one.title.as_deref(),
+            ));
+        }
         wrong
     }
 
@@ -289,20 +318,37 @@ pub struct Audio {
 impl Audio {
     fn validate(&self, at: usize) -> Vec<String> {
         let section = format!("ladder.audio[{at}]");
-        let mut wrong = Vec::new();
-        let subtag =
-            |part: &str| (1..=8).contains(&part.len()) && part.chars().all(|c| c.is_ascii_alphanumeric());
-        let is_tag = |tag: &&str| tag.len() <= 35 && tag.split('-').all(subtag);
-        if self.language.as_deref().is_some_and(|tag| !is_tag(&tag)) {
-            wrong.push(format!("{section}.language: a tag such as `en` or `pt-BR`"));
-        }
-        let bad =
-            |title: &str| title.chars().count() > 100 || title.chars().any(|c| c.is_control() || c == '"');
-        if self.title.as_deref().is_some_and(bad) {
-            wrong.push(format!("{section}.title: at most 100 characters, no quotes"));
-        }
-        wrong
+        wrong_words(&section, self.language.as_deref(), self.title.as_deref())
     }
+}
+
+/// One channel of captions.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Captions {
+    /// "CC1" to "CC4" or "SERVICE1" to "SERVICE63".
+    pub channel: String,
+    /// RFC 5646 tag, for example "en"; absent = not stated.
+    #[serde(default)]
+    pub language: Option<String>,
+    /// What players list it as; absent = its channel. At most 100 characters.
+    #[serde(default)]
+    pub title: Option<String>,
+}
+
+fn wrong_words(section: &str, language: Option<&str>, title: Option<&str>) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let subtag =
+        |part: &str| (1..=8).contains(&part.len()) && part.chars().all(|c| c.is_ascii_alphanumeric());
+    let is_tag = |tag: &&str| tag.len() <= 35 && tag.split('-').all(subtag);
+    if language.is_some_and(|tag| !is_tag(&tag)) {
+        wrong.push(format!("{section}.language: a tag such as `en` or `pt-BR`"));
+    }
+    let bad = |title: &str| title.chars().count() > 100 || title.chars().any(|c| c.is_control() || c == '"');
+    if title.is_some_and(bad) {
+        wrong.push(format!("{section}.title: at most 100 characters, no quotes"));
+    }
+    wrong
 }
 
 /// How much work an encoder in software spends on a frame.

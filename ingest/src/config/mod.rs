@@ -16,7 +16,7 @@ use crate::keys;
 use crate::onair::Waits;
 
 pub use hook::{Hook, OnFailure};
-pub use ladder::{Audio, Codec, Encoder, Ladder, Preset, Probe, Rate, Rung, ShedPolicy};
+pub use ladder::{Audio, Captions, Codec, Encoder, Ladder, Preset, Probe, Rate, Rung, ShedPolicy};
 pub use listeners::{Rtmp, Rtmps, Srt};
 pub use multitrack::Multitrack;
 

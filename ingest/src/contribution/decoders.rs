@@ -8,6 +8,7 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 
 use super::Contribution;
+use crate::captions;
 use crate::cues::Happening;
 use crate::ladder::AUDIO_RATE;
 use crate::media::{AudioCodec, Clock, Media, Stamp, VideoFormat};
@@ -28,6 +29,8 @@ pub(crate) struct Decoders {
     canvas: (u32, u32),
     /// Audio tracks of the stream; further ones of the publisher are passed over.
     sounds: u8,
+    /// Whether the stream has captions.
+    captioned: bool,
     retime: Retime,
     video: Track<VideoFormat>,
     audio: BTreeMap<u8, Track<AudioCodec>>,
@@ -59,11 +62,17 @@ impl Decoders {
             contribution,
             canvas,
             sounds,
+            captioned: false,
             retime: Retime::new(clock),
             video: Track::default(),
             audio: BTreeMap::new(),
             metrics,
         }
+    }
+
+    /// The same for a stream that may have captions.
+    pub(crate) fn with_captions(self, captioned: bool) -> Self {
+        Self { captioned, ..self }
     }
 
     /// Decodes until the publisher's end of the queue is gone.
@@ -92,6 +101,7 @@ impl Decoders {
             } => {
                 let dts = self.retime.video(dts, arrival);
                 let pts = dts + composition_ns;
+                self.captions(pts, &data);
                 self.video(key, Coded::new(pts, dts, data));
             }
             Media::AudioConfig { track, codec, config } if track < self.sounds => {
@@ -104,6 +114,16 @@ impl Decoders {
             Media::VideoConfig { .. } | Media::Video { .. } | Media::AudioConfig { .. } => {}
         }
         self.metrics.stamps_jumped.increment(self.retime.take_jumps());
+    }
+
+    fn captions(&self, pts: i64, unit: &[u8]) {
+        let Some(format) = self.video.format.filter(|_| self.captioned) else {
+            return;
+        };
+        let triples = captions::of_unit(format, unit);
+        if !triples.is_empty() {
+            self.contribution.take_captions(pts, triples);
+        }
     }
 
     /// What comes before any media has no place in the programme.

@@ -23,8 +23,10 @@ use bytes::Bytes;
 use hls::id::{Cell, Msn};
 use hls::time::Grid;
 
+use crate::captions::without_captions;
+use crate::cues::Happening;
 use crate::doctor::picture_size;
-use crate::media::{AudioCodec, Clock, Media, VideoCodec, VideoFormat};
+use crate::media::{AudioCodec, Clock, Media, Stamp, VideoCodec, VideoFormat};
 pub(crate) use fault::Fault;
 use picture::{Frame, Picture, nanos};
 use sound::Sound;
@@ -47,6 +49,18 @@ pub(crate) struct Form {
     pub(crate) rungs: Vec<(u32, u32)>,
     /// Audio renditions.
     pub(crate) sounds: usize,
+    /// Whether captions are declared; what comes else is taken out.
+    pub(crate) captioned: bool,
+}
+
+/// What an encoder said, in the programme's frames.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Said {
+    /// The newest frame when it was said.
+    pub(crate) now: u64,
+    /// The frame it is about.
+    pub(crate) at: u64,
+    pub(crate) what: Happening,
 }
 
 /// One unit for the feed.
@@ -183,7 +197,31 @@ impl Passage {
                 self.sound(*track, at, data)
             }
             Media::Lost => Err(Fault::Lost),
+            // Of what is passed on, [`Passage::said`] knows the place.
+            Media::Cue { .. } => Ok(Vec::new()),
         }
+    }
+
+    /// What was said of a time, or of right now, once it is passed on.
+    pub(crate) fn said(&mut self, at: Option<Stamp>, said: Vec<Happening>) -> Vec<Said> {
+        let at = at.map(|stamp| self.stamps.line(stamp));
+        let (State::Passing(passing), Some(base)) = (&self.state, self.base) else {
+            return Vec::new();
+        };
+        let grid = &self.form.grid;
+        let start = grid.first_frame(passing.first);
+        let place = |index: u64| start.saturating_add(index).saturating_sub(passing.key);
+        let newest = self.pictures.values().filter_map(|picture| picture.next).max();
+        let now = place(newest.unwrap_or(passing.key).saturating_sub(1));
+        let at = at.map_or(Some(now), |at| picture::nearest(grid, at - base).map(place));
+        let told = |what| {
+            Some(Said {
+                now,
+                at: at?.max(start),
+                what,
+            })
+        };
+        said.into_iter().filter_map(told).collect()
     }
 
     fn describe(&mut self, track: u8, format: VideoFormat, config: &Bytes) -> Result<Vec<Passed>, Fault> {
@@ -403,9 +441,18 @@ impl Passage {
             index: *rung,
             time: self.form.grid.first_frame(passing.first) + since,
             key,
-            data: cmaf::sample::avc1(avc::unit(picture.framing, data.clone())),
+            data: self.sample(picture, data),
             config: picture.record.clone(),
         }))
+    }
+
+    fn sample(&self, picture: &Picture, data: &Bytes) -> Bytes {
+        let sample = cmaf::sample::avc1(avc::unit(picture.framing, data.clone()));
+        if self.form.captioned {
+            sample
+        } else {
+            without_captions(sample)
+        }
     }
 
     fn sound(&mut self, track: u8, at: i64, data: &Bytes) -> Result<Vec<Passed>, Fault> {

@@ -133,7 +133,7 @@ pub(super) fn nanos(grid: &Grid, index: u64) -> i64 {
 }
 
 /// The frame whose time is nearest; none before the first.
-fn nearest(grid: &Grid, at: i64) -> Option<u64> {
+pub(super) fn nearest(grid: &Grid, at: i64) -> Option<u64> {
     let rate = grid.rate();
     let unit = i128::from(rate.den()) * 1_000_000_000;
     let index = (i128::from(at) * i128::from(rate.num()) + unit / 2).div_euclid(unit);

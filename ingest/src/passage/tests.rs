@@ -127,6 +127,7 @@ fn passage() -> Passage {
         grid: grid(),
         rungs: SIZES.to_vec(),
         sounds: 1,
+        captioned: false,
     };
     Passage::new(form, Clock::FLV)
 }

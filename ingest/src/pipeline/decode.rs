@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use bytes::Bytes;
 use gst::prelude::*;
 use gst_app::{AppSink, AppSinkCallbacks, AppSrc};
+use gst_video::VideoCaptionMeta;
 
 use super::{SOUND_CAPS, build_error, element, parse, watch_errors};
 use crate::error::Error;
@@ -240,7 +241,11 @@ fn time(ns: i64) -> gst::ClockTime {
 }
 
 fn decoded(sample: &gst::Sample) -> Option<(i64, gst::Buffer)> {
-    let buffer = sample.buffer_owned()?;
+    let mut buffer = sample.buffer_owned()?;
+    // They go a way of their own; an encoder that knows them would write those of a repeated frame twice.
+    while buffer.meta::<VideoCaptionMeta>().is_some() {
+        buffer.make_mut().meta_mut::<VideoCaptionMeta>()?.remove().ok()?;
+    }
     let segment = sample.segment()?.downcast_ref::<gst::ClockTime>()?;
     let running = segment.to_running_time_full(buffer.pts()?)?.positive()?;
     Some((i64::try_from(running.nseconds()).ok()?, buffer))

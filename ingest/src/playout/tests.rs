@@ -258,3 +258,15 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_clock_is_steady_once_it_has_not_jumped_for_a_while() {
+    let mut steady = Steady::default();
+    let tick = |n: i64| n * 33_333_333;
+    let first = (0..200).find(|n| steady.observe(tick(*n), tick(*n) - 20 * MS));
+    assert_eq!(first, Some(46));
+    // Slewed by 2000 ppm, then back by the lateness of sound.
+    assert!((47..80).all(|n| steady.observe(tick(n), tick(n) - 20 * MS - n * 66_666)));
+    let again = (80..200).find(|n| steady.observe(tick(*n), tick(*n) - 300 * MS));
+    assert_eq!(again, Some(80 + 46));
+}

@@ -65,6 +65,7 @@ impl Replay {
             self.shape.send_replace(Some(Arc::new(Shape {
                 grid: self.plan.grid,
                 tracks,
+                captions: self.plan.captions(),
             })));
         }
     }

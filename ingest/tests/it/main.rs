@@ -2,6 +2,8 @@
 #[cfg(test)]
 mod backup;
 #[cfg(test)]
+mod captions;
+#[cfg(test)]
 mod codecs;
 #[cfg(test)]
 mod cues;

@@ -36,6 +36,11 @@ impl Tag {
     }
 }
 
+/// What ffmpeg makes of a file of H.264, as it is.
+pub(crate) fn copied(file: &std::path::Path, rate: u32) -> Vec<Tag> {
+    tags(&crate::captions::muxed(file, rate, &["-f", "flv", "-"]).into())
+}
+
 /// Has ffmpeg encode `seconds` of lavfi, as fast as it can.
 pub(crate) fn record(picture: &str, sound: &str, seconds: u32) -> Vec<Tag> {
     let mut ffmpeg = Command::new("ffmpeg");

@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep_until};
 
 const PACKET: usize = 188;
 /// Bits per second of the whole stream: its packets are as far apart as they are in it.
-const RATE: usize = 1_504_000;
+pub(crate) const RATE: usize = 1_504_000;
 const NULL: u16 = 0x1FFF;
 const PMT: u16 = 0x1000;
 const VIDEO: u16 = 0x100;

@@ -120,6 +120,30 @@ pub fn is_title(text: &str) -> bool {
     (1..=TITLE_BYTES_MAX).contains(&text.len()) && !text.chars().any(bad)
 }
 
+/// Most channels of captions in one stream.
+pub const CAPTIONS_MAX: usize = 16;
+
+/// One channel of captions inside the picture of every rung.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Captions {
+    /// Its INSTREAM-ID; see [`is_channel`].
+    pub channel: String,
+    /// RFC 5646 tag; at most [`LANGUAGE_BYTES_MAX`].
+    pub language: Option<String>,
+    /// What players list it as; see [`is_title`].
+    pub title: Option<String>,
+}
+
+/// Whether a text names a channel of captions (rfc8216bis §4.4.6.1): CC1 to CC4, SERVICE1 to SERVICE63.
+pub fn is_channel(text: &str) -> bool {
+    match text.strip_prefix("SERVICE") {
+        Some(number) => {
+            !number.starts_with(['0', '+']) && number.parse().is_ok_and(|n: u8| (1..=63).contains(&n))
+        }
+        None => matches!(text, "CC1" | "CC2" | "CC3" | "CC4"),
+    }
+}
+
 /// A stream's fixed shape: what it is cut on and what it consists of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Shape {
@@ -127,6 +151,8 @@ pub struct Shape {
     pub grid: Grid,
     /// Tracks; a unit's `track` is an index into this list.
     pub tracks: Vec<Track>,
+    /// Captions in the picture, at most [`CAPTIONS_MAX`]; empty where there are none.
+    pub captions: Vec<Captions>,
 }
 
 /// First words of an ingest.

@@ -7,7 +7,9 @@ use hls::id::{Cell, Epoch, StreamId, TrackId};
 use hls::time::{FrameRate, Grid};
 
 use crate::cue;
-use crate::message::{Hello, Message, Shape, Track, Unit, is_language, is_title};
+use crate::message::{
+    CAPTIONS_MAX, Captions, Hello, Message, Shape, Track, Unit, is_channel, is_language, is_title,
+};
 
 /// Longest message, bytes: a key frame of a 100 Mb/s stream fits many times.
 pub const MESSAGE_BYTES_MAX: usize = 8 << 20;
@@ -118,6 +120,12 @@ fn put_hello(hello: &Hello, out: &mut BytesMut) {
         codec::put(&track.codec, out);
         put_said(track.language.as_deref(), out);
         put_said(track.title.as_deref(), out);
+    }
+    out.put_u16(u16::try_from(hello.shape.captions.len()).unwrap_or(u16::MAX));
+    for captions in &hello.shape.captions {
+        put_bytes(captions.channel.as_bytes(), out);
+        put_said(captions.language.as_deref(), out);
+        put_said(captions.title.as_deref(), out);
     }
 }
 
@@ -231,6 +239,7 @@ fn get_hello(body: &mut Bytes) -> Option<Hello> {
         shape: Shape {
             grid: get_grid(body)?,
             tracks: get_tracks(body)?,
+            captions: get_captions(body)?,
         },
     })
 }
@@ -247,6 +256,21 @@ fn get_tracks(body: &mut Bytes) -> Option<Vec<Track>> {
         return None;
     }
     (0..count).map(|_| get_track(body)).collect()
+}
+
+fn get_captions(body: &mut Bytes) -> Option<Vec<Captions>> {
+    let count = usize::from(body.try_get_u16().ok()?);
+    if count > CAPTIONS_MAX {
+        return None;
+    }
+    let one = |_| {
+        Some(Captions {
+            channel: get_text(body).filter(|channel| is_channel(channel))?,
+            language: get_said(body, is_language)?,
+            title: get_said(body, is_title)?,
+        })
+    };
+    (0..count).map(one).collect()
 }
 
 fn get_track(body: &mut Bytes) -> Option<Track> {
@@ -310,6 +334,11 @@ mod tests {
             shape: Shape {
                 grid,
                 tracks: vec![track("360p", video), spoken],
+                captions: vec![Captions {
+                    channel: "CC1".to_owned(),
+                    language: Some("en".to_owned()),
+                    title: None,
+                }],
             },
             mac: [9; 32],
         }))
@@ -392,6 +421,34 @@ mod tests {
             "aaaaaaaa-aaaaaaaa-aaaaaaaa-aaaaaaaaa",
         ] {
             assert!(said(Some(language), None).is_err(), "{language}");
+        }
+    }
+
+    #[test]
+    fn captions_name_a_channel_there_is() {
+        for good in ["CC1", "CC4", "SERVICE1", "SERVICE63"] {
+            assert!(is_channel(good), "{good}");
+        }
+        for bad in [
+            "",
+            "CC0",
+            "CC5",
+            "cc1",
+            "SERVICE",
+            "SERVICE0",
+            "SERVICE01",
+            "SERVICE+1",
+            "SERVICE64",
+        ] {
+            assert!(!is_channel(bad), "{bad}");
+            let Message::Hello(mut hello) = hello() else {
+                unreachable!("it is a hello")
+            };
+            hello.shape.captions[0].channel = bad.to_owned();
+            let (mut bytes, mut decoder) = (BytesMut::new(), Decoder::default());
+            encode(&Message::Hello(hello), &mut bytes);
+            decoder.push(&bytes);
+            assert_eq!(decoder.next(), Err(Error::Malformed(HELLO)), "{bad}");
         }
     }
 

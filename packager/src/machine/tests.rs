@@ -49,6 +49,7 @@ fn hello(ordinal: u64, first: u64, level: u8) -> Hello {
         shape: Shape {
             grid: grid(),
             tracks: vec![track("360p", video), track("audio", audio)],
+            captions: Vec::new(),
         },
         mac: [0; 32],
     }

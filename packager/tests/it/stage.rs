@@ -347,6 +347,7 @@ async fn connect(address: SocketAddr, grid: Grid, ladder: Ladder) -> Greeted {
                 .take(ladder.tracks)
                 .map(|id| track(id, ladder.level))
                 .collect(),
+            captions: Vec::new(),
         },
     };
     let mut out = BytesMut::new();

@@ -17,8 +17,11 @@ pub(super) const SUCCESSIVE: &[Rule<Pair>] = &[
 
 pub(super) const SIBLINGS: &[Rule<Tracks>] = &[(82, rule_82_date_ranges_are_the_same)];
 
+/// Whether a value has its form.
+type Form = fn(&str) -> bool;
+
 /// Names that rfc8216bis §4.4.5.1 knows, and what their values are.
-const NAMES: [(&str, fn(&str) -> bool); 12] = [
+const NAMES: [(&str, Form); 12] = [
     ("ID", is_quoted),
     ("CLASS", is_quoted),
     ("START-DATE", is_quoted),

@@ -9,7 +9,7 @@
 //! | `siblings` | do a stream's playlists agree (26, 27, 62 to 68, 70) |
 //! | `clock` | dates, discontinuities and the window (69 to 77) |
 //! | `dates` | are date ranges well formed, kept, and the same everywhere (80 to 82) |
-//! | `multivariant` | are a stream's renditions told apart (110 to 112) |
+//! | `multivariant` | are a stream's renditions told apart (110 to 113) |
 //! | `successive` | may one playlist follow the other (9, 10, 55, 73 to 75, 94) |
 //! | [`cadence`] | do new parts and segments come in time (14, 15) |
 //! | [`answer`] | is a playlist request answered as it should be (30 to 44, 66) |

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use super::{Rule, tags};
+use super::{Rule, tags, unless};
 use crate::playlist::attribute;
 
 pub(super) const RULES: &[Rule<str>] = &[
     (110, rule_110_names_tell_a_groups_members_apart),
     (111, rule_111_a_group_has_one_default_at_most),
     (112, rule_112_a_variants_group_is_there),
+    (113, rule_113_captions_are_in_the_picture_of_all_variants),
 ];
 
 /// Attribute lists by TYPE and GROUP-ID.
@@ -57,7 +58,30 @@ fn rule_111_a_group_has_one_default_at_most(text: &str) -> Vec<String> {
 /// rfc8216bis §4.4.6.2.
 fn rule_112_a_variants_group_is_there(text: &str) -> Vec<String> {
     let groups = groups(text);
-    let named = tags(text, "#EXT-X-STREAM-INF").filter_map(|list| attribute(list, "AUDIO"));
-    let missing = named.filter(|group| !groups.contains_key(&("AUDIO", *group)));
-    missing.map(|group| format!("no group {group}")).collect()
+    let named = |kind: &'static str| {
+        let lists = tags(text, "#EXT-X-STREAM-INF").filter_map(move |list| attribute(list, kind));
+        lists.map(move |group| (kind, group))
+    };
+    let named = named("AUDIO").chain(named("CLOSED-CAPTIONS"));
+    let missing = named.filter(|group| group.1 != "NONE" && !groups.contains_key(group));
+    missing.map(|group| format!("no group {group:?}")).collect()
+}
+
+/// rfc8216bis §4.4.6.1 and §4.4.6.2.
+fn rule_113_captions_are_in_the_picture_of_all_variants(text: &str) -> Vec<String> {
+    let mut out = Vec::new();
+    for ((kind, _), members) in groups(text) {
+        let is_captions = kind == "CLOSED-CAPTIONS";
+        let broken = members.into_iter().filter(|list| {
+            attribute(list, "INSTREAM-ID").is_some() != is_captions
+                || (is_captions && attribute(list, "URI").is_some())
+        });
+        out.extend(broken.map(str::to_owned));
+    }
+    let none = |list: &&str| attribute(list, "CLOSED-CAPTIONS") == Some("NONE");
+    let (without, with): (Vec<_>, Vec<_>) = tags(text, "#EXT-X-STREAM-INF").partition(none);
+    out.extend(unless(without.is_empty() || with.is_empty(), || {
+        "NONE in some variants".to_owned()
+    }));
+    out
 }

@@ -94,6 +94,19 @@ pub struct Multivariant {
     pub variants: Vec<Variant>,
     /// Audio renditions, all in one group; the first is the default.
     pub audio: Vec<Audio>,
+    /// Captions in every variant's picture, all in one group; the first is the default.
+    pub captions: Vec<Captions>,
+}
+
+/// EXT-X-MEDIA of TYPE=CLOSED-CAPTIONS.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Captions {
+    /// INSTREAM-ID.
+    pub channel: String,
+    /// NAME: unlike every other in the group, without quotes and control characters.
+    pub name: String,
+    /// LANGUAGE, an RFC 5646 tag.
+    pub language: Option<String>,
 }
 
 /// EXT-X-STREAM-INF.

@@ -104,7 +104,17 @@ impl Multivariant {
     }
 
     fn write(&self, out: &mut String) -> std::fmt::Result {
-        writeln!(out, "#EXTM3U\n#EXT-X-VERSION:6\n#EXT-X-INDEPENDENT-SEGMENTS")?;
+        // rfc8216bis §8: SERVICE values of INSTREAM-ID came with version 7.
+        let is_service = |captions: &super::Captions| captions.channel.starts_with("SERVICE");
+        let version = if self.captions.iter().any(is_service) {
+            7
+        } else {
+            6
+        };
+        writeln!(
+            out,
+            "#EXTM3U\n#EXT-X-VERSION:{version}\n#EXT-X-INDEPENDENT-SEGMENTS"
+        )?;
         for (i, audio) in self.audio.iter().enumerate() {
             let default = if i == 0 { "YES" } else { "NO" };
             write!(
@@ -121,6 +131,28 @@ impl Multivariant {
                 audio.channels, audio.track
             )?;
         }
+        for (i, captions) in self.captions.iter().enumerate() {
+            let default = if i == 0 { "YES" } else { "NO" };
+            write!(
+                out,
+                "#EXT-X-MEDIA:TYPE=CLOSED-CAPTIONS,GROUP-ID=\"captions\",NAME=\"{}\"",
+                captions.name
+            )?;
+            if let Some(language) = &captions.language {
+                write!(out, ",LANGUAGE=\"{language}\"")?;
+            }
+            writeln!(
+                out,
+                ",DEFAULT={default},AUTOSELECT=YES,INSTREAM-ID=\"{}\"",
+                captions.channel
+            )?;
+        }
+        // rfc8216bis §4.4.6.2: NONE in every variant, or in none.
+        let captions = if self.captions.is_empty() {
+            "NONE"
+        } else {
+            "\"captions\""
+        };
         for variant in &self.variants {
             let (width, height) = variant.resolution;
             write!(
@@ -134,7 +166,7 @@ impl Multivariant {
             if !self.audio.is_empty() {
                 write!(out, ",AUDIO=\"audio\"")?;
             }
-            writeln!(out, ",CLOSED-CAPTIONS=NONE\n{}/media.m3u8", variant.track)?;
+            writeln!(out, ",CLOSED-CAPTIONS={captions}\n{}/media.m3u8", variant.track)?;
         }
         Ok(())
     }

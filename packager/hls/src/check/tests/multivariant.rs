@@ -22,6 +22,7 @@ fn stream() -> Multivariant {
             audio("comments", Some("de")),
             audio("field", Some("de")),
         ],
+        captions: Vec::new(),
     }
 }
 

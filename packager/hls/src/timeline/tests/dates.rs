@@ -1,5 +1,6 @@
 use super::*;
 use crate::playlist::parse;
+use crate::timeline::stage::life;
 
 fn mark(id: &str, kind: MarkKind, at: Duration) -> Mark {
     Mark {
@@ -132,10 +133,10 @@ fn what_was_said_before_the_first_cell_and_before_another_ladder_stays() {
     let mut stage = Stage::usual();
     let at = now(&stage);
     stage.timeline.mark(mark("early", MarkKind::Out, at));
-    stage.take_over(crate::timeline::stage::life("b", Cell(160_000_000), 0));
+    stage.take_over(life("b", Cell(160_000_000), 0));
     stage.feed(SEGMENT + 1);
     let before = stage.text(0);
-    stage.take_over(crate::timeline::stage::life("c", Cell(160_000_020), 1));
+    stage.take_over(life("c", Cell(160_000_020), 1));
     stage.feed(1);
     assert_eq!(successive(&before, &stage.text(0)), []);
     assert_eq!(dates(&stage).len(), 1);
