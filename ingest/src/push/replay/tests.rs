@@ -228,9 +228,9 @@ fn cue(n: u64) -> Cue {
 }
 
 fn cues(messages: &[Message]) -> Vec<u64> {
-    let frame = |message: &Message| match message {
-        Message::Cue(cue) => Some(cue.frame),
-        _ => None,
+    let frame = |message: &Message| {
+        let Message::Cue(cue) = message else { return None };
+        Some(cue.frame)
     };
     messages.iter().filter_map(frame).collect()
 }
