@@ -223,25 +223,3 @@ async fn a_splice_of_scte35_over_srt_is_a_date_range_at_its_picture() {
         "{line}"
     );
 }
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn only_the_encoder_on_air_is_listened_to() {
-    let stage = Stage::set(Ladder::default()).await;
-    let named = |id: &str| {
-        let object = Value::object([("id", Value::string(id))]);
-        Tag::data(2_000, &[Value::string("onCuePoint"), object])
-    };
-    let play = |key: String, id: &'static str| {
-        let mut tags = record("color=c=white:s=320x180:r=30", SILENCE, 4);
-        tags.push(named(id));
-        tags.sort_by_key(|tag| tag.timestamp_ms);
-        let to = stage.ingest.ports().rtmp;
-        async move { Raw::publish(to, &key).await.play(&tags).await }
-    };
-    let (primary, backup) = (play(KEY.to_owned(), "p"), play(format!("{KEY}?role=backup"), "b"));
-    tokio::join!(primary, backup);
-    frames_more(&stage.packager, 15).await;
-    let (packager, _) = stage.strike().await;
-    let ids = packager.look(|seen| seen.cues.iter().map(|cue| cue.id.clone()).collect::<Vec<_>>());
-    assert!(ids.len() == 1 && ids[0].starts_with("amf-p-"), "{ids:?}");
-}
