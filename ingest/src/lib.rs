@@ -20,7 +20,7 @@
 //! | [`config`] | what may be set, and every bound | yes |
 //! | `start` | how it is put together and taken down | |
 //! | `streams` | which streams run, and that they go on | |
-//! | `life` | one ladder from its first frame to its end | |
+//! | `life` | one ladder, or one encoder in its place, from its first frame to its end | |
 //! | `stream` | one stream as its publishers see it | |
 //! | [`report`] | what operators are told, and what they may order | |
 //! | [`keys`] | who may publish what until when, and the file that says so | but for the file |
@@ -34,6 +34,9 @@
 //! | `contribution` | one publisher between its socket and the switcher | |
 //! | [`doctor`] | what is wrong with what an encoder sends, and what to set there | yes |
 //! | `retime` | one clock for its sound and picture | yes |
+//! | `passage` | whether an encoder sends what the ladder would make, and its units on the stream's grid | yes |
+//! | `relay`, `boarding`, `passer` | passing it on: from its connection to the feed, from which frame on, for how long | |
+//! | `multitrack` | what an OBS is told that sends the whole ladder | but for `serve` |
 //! | `playout` | which of its frames is due, and how long late sound is waited for | yes |
 //! | `sound` | its samples at the stream's pace, without clicks | yes |
 //! | `captions` | its captions in step with the stream, in every rung | yes |
@@ -57,7 +60,8 @@
 //! - The ladder gets frame `n` at `t0 + n / rate`, for every `n`, whatever encoders do; late ticks are made up, none is
 //!   skipped. Frame numbers and sample numbers of the feed have no holes for as long as a ladder lives.
 //! - Key frames stand on the grid and nowhere else, on the same frames in every rung.
-//! - Nothing of an encoder but decoded frames and samples reaches the switcher: a fault in a decoder ends with it.
+//! - Nothing of an encoder but decoded frames and samples reaches the switcher: a fault in a decoder ends with it. What is
+//!   passed through keeps the same grid, or is no longer passed through.
 //! - The tick path takes no lock that is held across I/O, and waits for nothing but the ladder itself.
 //! - libsrt's own threads look into memory and hand on bytes; nothing on them waits.
 //! - A cell is complete before its watermark, and program time never steps back, over restarts included.
@@ -69,8 +73,7 @@
 //!   unless its key was revoked with `disconnect`.
 //!
 //! # Deliberately absent
-//! Passing media through undecoded; ending the event ([`feed::Message::End`] is an operator's act, a shutdown is not
-//! one).
+//! Ending the event ([`feed::Message::End`] is an operator's act, a shutdown is not one).
 
 mod boarding;
 mod branch;

@@ -69,7 +69,7 @@ pub enum Verb {
     CreateStream,
     /// rtmp §7.2.2.6
     Publish {
-        /// Publishing name, without query.
+        /// Publishing name, with whatever query stands behind it.
         key: StreamKey,
     },
     /// `releaseStream`, `_checkbw`: calls that want an answer and no action.
@@ -110,8 +110,8 @@ pub fn parse(payload: &[u8]) -> Result<Command, Error> {
         }
         "createStream" => Verb::CreateStream,
         "publish" => {
-            let name = arguments.get(1).and_then(Value::as_str).map(without_query);
-            let name = name.filter(|name| !name.is_empty());
+            let name = arguments.get(1).and_then(Value::as_str);
+            let name = name.filter(|name| !without_query(name).is_empty());
             Verb::Publish {
                 key: StreamKey(bounded(name, "publish", "stream key")?),
             }
@@ -239,12 +239,12 @@ mod tests {
     }
 
     #[test]
-    fn a_query_is_no_part_of_the_key() {
-        for name in ["secret", "secret?bandwidthtest=true", "secret?a?b"] {
+    fn a_query_stays_with_the_key() {
+        for name in ["secret", "secret?role=backup", "secret?a?b"] {
             let Verb::Publish { key } = publish(Value::string(name)).unwrap().verb else {
                 panic!("not publish")
             };
-            assert_eq!(key.expose(), "secret");
+            assert_eq!(key.expose(), name);
         }
     }
 

@@ -56,3 +56,20 @@ async fn a_primary_over_rtmp_is_relieved_by_a_backup_over_srt_and_takes_its_plac
         );
     });
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_backup_over_rtmp_says_so_behind_its_key() {
+    let stage = Stage::set(Ladder::default()).await;
+    let rtmp = stage.ingest.ports().rtmp;
+    let _primary = Encoder::publish(rtmp, KEY, WHITE, None, &[]);
+    on_air(&stage, Role::Primary).await;
+    let _backup = Encoder::publish(rtmp, &format!("{KEY}?role=backup"), GREY, None, &[]);
+    frames_more(&stage.packager, 90).await;
+    let report = stage.ingest.control().streams().await.remove(0);
+    let roles: Vec<Role> = report.contributions.iter().map(|one| one.role).collect();
+    assert_eq!(
+        (roles, report.role),
+        (vec![Role::Primary, Role::Backup], Some(Role::Primary))
+    );
+    stage.strike().await;
+}

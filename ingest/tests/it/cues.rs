@@ -223,3 +223,38 @@ async fn a_splice_of_scte35_over_srt_is_a_date_range_at_its_picture() {
         "{line}"
     );
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn only_the_encoder_on_air_is_listened_to() {
+    let stage = Stage::set(Ladder::default()).await;
+    let to = stage.ingest.ports().rtmp;
+    let named = |id: &str, at: u32| {
+        let object = Value::object([("id", Value::string(id))]);
+        Tag::data(at, &[Value::string("onCuePoint"), object])
+    };
+    let show = |id: &str, seconds: u32, at: u32| {
+        let mut tags = record("color=c=white:s=320x180:r=30", SILENCE, seconds);
+        tags.push(named(id, at));
+        tags.sort_by_key(|tag| tag.timestamp_ms);
+        tags
+    };
+    let (long, brief) = (show("p", 6, 5_000), show("b", 2, 1_000));
+    let primary = tokio::spawn(async move { Raw::publish(to, KEY).await.play(&long).await });
+    let until = tokio::time::Instant::now() + Duration::from_secs(10);
+    while stage.ingest.control().streams().await[0].role.is_none() {
+        assert!(
+            tokio::time::Instant::now() < until,
+            "the primary never came on air"
+        );
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    Raw::publish(to, &format!("{KEY}?role=backup"))
+        .await
+        .play(&brief)
+        .await;
+    primary.await.unwrap();
+    frames_more(&stage.packager, 15).await;
+    let (packager, _) = stage.strike().await;
+    let ids = packager.look(|seen| seen.cues.iter().map(|cue| cue.id.clone()).collect::<Vec<_>>());
+    assert!(ids.len() == 1 && ids[0].starts_with("amf-p-"), "{ids:?}");
+}

@@ -234,6 +234,29 @@ async fn an_encoder_that_sends_the_ladder_is_passed_on_and_replaced_once_it_fail
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_picture_over_srt_is_passed_on_as_well() {
+    let ladder = Ladder {
+        rungs: Some(vec![rung("180p", 320, 180)]),
+        ..ladder()
+    };
+    let stage = Stage::set(ladder).await;
+    let options = ["-s", "320x180", "-g", "60", "-sc_threshold", "0", "-ar", "48000", "-ac", "2"];
+    let encoder = Encoder::srt(stage.ingest.ports().srt, KEY, FLASH, Some(BEEP), &options);
+    let within = Duration::from_secs(20);
+    stage.packager.wait_for("passing on", within, |seen| seen.hellos.len() == 2).await;
+    frames_more(&stage.packager, 90).await;
+    drop(encoder);
+    let (packager, _) = stage.strike().await;
+    packager.look(|seen| {
+        let units: Vec<Unit> = seen.units.iter().map(|(_, unit)| unit.clone()).collect();
+        let passed: Vec<Unit> = of_life(&units, &seen.hellos, 1, 0).into_iter().cloned().collect();
+        assert!(passed.len() >= 60 && passed[0].key);
+        let shown = pictures(&seen.hellos[1].shape.tracks[0], &passed[..60]);
+        assert_eq!(shown.len(), 60, "all of it is decoded");
+    });
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_whose_key_frames_do_not_fit_is_transcoded_and_told_why() {
     let stage = Stage::set(ladder()).await;
     let encoder = publish(&stage, "50");

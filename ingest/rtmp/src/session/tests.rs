@@ -63,7 +63,7 @@ fn a_whole_publish_gives_its_events() {
     let Event::Publish { app, key, peer } = &events[0] else {
         panic!("{events:?}")
     };
-    assert_eq!((app.as_str(), key.expose()), ("live", "secret"));
+    assert_eq!((app.as_str(), key.expose()), ("live", "secret?bitrate=1"));
     assert_eq!(peer.tc_url.as_deref(), Some("rtmp://127.0.0.1:1935/live"));
     assert_eq!(peer.encoder.as_deref(), Some("FMLE/3.0 (compatible; FMSc/1.0)"));
     assert_eq!(peer.capabilities, crate::Capabilities::default());
