@@ -92,6 +92,7 @@ impl Relay {
     pub(crate) fn open(&self, outlets: Vec<Outlet>) {
         let mut inner = self.inner();
         inner.outlets = outlets;
+        inner.permit = None;
         inner.waiting_bytes = 0;
         let waiting = std::mem::take(&mut inner.waiting);
         waiting.into_iter().for_each(|unit| inner.hand_on(unit));

@@ -114,6 +114,11 @@ impl Picture {
         self.stray.is_some_and(|(least, most)| most - least <= STRAY_MAX)
     }
 
+    /// Frames since its first key frame.
+    pub(super) fn frames(&self) -> u64 {
+        self.frames
+    }
+
     /// Frames between its last two key frames.
     pub(super) fn spacing(&self) -> Option<u64> {
         let mut newest = self.keys.iter().rev();

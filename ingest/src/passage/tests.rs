@@ -290,7 +290,7 @@ fn whoever_is_not_fit_is_told_why() {
 
 /// Whatever happens while it is passed on: what was passed before is regular, and nothing follows.
 #[test]
-fn the_first_irregularity_ends_it_for_good() {
+fn the_first_irregularity_ends_it() {
     type Spoil = fn(&mut Vec<(u64, Media)>, usize);
     let spoils: [(Spoil, &str); 5] = [
         (|sent, at| drop(sent.remove(at)), "without a hole"),
@@ -332,7 +332,7 @@ fn the_first_irregularity_ends_it_for_good() {
                     ),
                 );
             },
-            "changed its configuration",
+            "H.264 of 640x360",
         ),
     ];
     for (spoil, words) in spoils {
@@ -360,6 +360,45 @@ fn the_first_irregularity_ends_it_for_good() {
             "{words}"
         );
     }
+}
+
+/// A minute without a fault after the first failure, and not less.
+#[test]
+fn an_encoder_that_failed_is_passed_on_again_once_it_was_flawless() {
+    let mut sent = Encoder::default().send(3_000);
+    let lost = |(n, media): &(u64, Media)| *n == 500 && matches!(media, Media::Video { .. });
+    let at = sent.iter().position(lost).unwrap();
+    sent.remove(at);
+    let mut passage = passage();
+    let mut changes = Vec::new();
+    for (n, media) in &sent {
+        passage.take(media, Some(AHEAD + n));
+        if changes.last().map(|(_, first)| *first) != Some(passage.first()) {
+            changes.push((*n, passage.first()));
+        }
+    }
+    let [(_, None), (_, Some(_)), (500 | 501, None), (again, Some(_))] = changes.as_slice() else {
+        panic!("{changes:?}");
+    };
+    assert!(
+        (501 + 1_800..501 + 1_800 + 121).contains(again),
+        "again at frame {again}"
+    );
+}
+
+#[test]
+fn whoever_goes_off_air_has_not_failed() {
+    let mut passage = passage();
+    let sent = Encoder::default().send(900);
+    let (before, after) = sent.split_at(sent.len() / 2);
+    assert!(!run(&mut passage, before).is_empty());
+    passage.stop(super::Fault::OffAir);
+    assert_eq!(
+        (passage.first(), passage.fault()),
+        (None, Some(&super::Fault::OffAir))
+    );
+    let passed = run(&mut passage, after);
+    assert_regular(&passed, passage.first().expect("it is on air again"));
 }
 
 fn later(media: &mut Media, ms: u64) {
@@ -398,5 +437,5 @@ proptest! {
 
 #[test]
 fn the_lead_is_shorter_than_any_part() {
-    assert!(super::LEAD <= Duration::from_millis(200));
+    assert!(super::pass::LEAD <= Duration::from_millis(200));
 }

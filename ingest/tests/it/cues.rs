@@ -239,7 +239,8 @@ async fn only_the_encoder_on_air_is_listened_to() {
         tags
     };
     let (long, brief) = (show("p", 6, 5_000), show("b", 2, 1_000));
-    let primary = tokio::spawn(async move { Raw::publish(to, KEY).await.play(&long).await });
+    let tasks = TaskTracker::new();
+    let primary = tasks.spawn(async move { Raw::publish(to, KEY).await.play(&long).await });
     let until = tokio::time::Instant::now() + Duration::from_secs(10);
     while stage.ingest.control().streams().await[0].role.is_none() {
         assert!(

@@ -240,10 +240,24 @@ async fn one_picture_over_srt_is_passed_on_as_well() {
         ..ladder()
     };
     let stage = Stage::set(ladder).await;
-    let options = ["-s", "320x180", "-g", "60", "-sc_threshold", "0", "-ar", "48000", "-ac", "2"];
+    let options = [
+        "-s",
+        "320x180",
+        "-g",
+        "60",
+        "-sc_threshold",
+        "0",
+        "-ar",
+        "48000",
+        "-ac",
+        "2",
+    ];
     let encoder = Encoder::srt(stage.ingest.ports().srt, KEY, FLASH, Some(BEEP), &options);
     let within = Duration::from_secs(20);
-    stage.packager.wait_for("passing on", within, |seen| seen.hellos.len() == 2).await;
+    stage
+        .packager
+        .wait_for("passing on", within, |seen| seen.hellos.len() == 2)
+        .await;
     frames_more(&stage.packager, 90).await;
     drop(encoder);
     let (packager, _) = stage.strike().await;
