@@ -2,37 +2,34 @@
 
 mod captions;
 mod cues;
+mod mixer;
+mod state;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::mpsc::Receiver;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
-use bytes::Bytes;
-use feed::Cue;
-use hls::time::Grid;
 use tokio_util::sync::CancellationToken;
 
 use crate::boarding::{Boarding, Gangway, Step};
 use crate::captions::Board;
-use crate::contribution::Contribution;
-use crate::cues::Book;
 use crate::desk::Role;
 use crate::error::Error;
 use crate::ladder::CHANNELS;
 use crate::metrics::{Metrics, Source};
-use crate::onair::{Choice, OnAir, Seen, Shown};
+use crate::onair::Shown;
 use crate::overload::Overload;
-use crate::passage::Said;
 use crate::picture::TestPicture;
 use crate::pipeline::ladder::{FRAMES_MAX, Ladder};
 use crate::pipeline::slate::Slate;
 use crate::program::Program;
 use crate::push::replay::Replay;
-use crate::report::Output;
-use crate::sound::{self, CROSSFADE, crossfade};
+use crate::sound::{CROSSFADE, crossfade};
 use crate::watcher::Watcher;
+pub(crate) use mixer::Mixer;
+use mixer::nanos;
+pub(crate) use state::State;
 
 /// A ladder that makes no room for so long has stopped.
 const STUCK_MAX: Duration = Duration::from_secs(10);
@@ -40,260 +37,6 @@ const STUCK_MAX: Duration = Duration::from_secs(10);
 const BEHIND_MAX: Duration = Duration::from_secs(120);
 /// How often a full ladder is looked at again.
 const FULL_POLL: Duration = Duration::from_millis(5);
-
-/// What a stream keeps while ladders come and go: its publishers and what is shown of them.
-#[derive(Debug)]
-pub(crate) struct Mixer {
-    /// Publishers that were let in; the newest of a role replaces the one before once it has a picture.
-    pub(crate) newcomers: Receiver<(Role, Arc<Contribution>)>,
-    pub(crate) on_air: OnAir,
-    pub(crate) state: Arc<State>,
-    /// Zero of the publishers' clock.
-    pub(crate) origin: Instant,
-    inputs: [Input; 2],
-    shown: Option<Shown>,
-    /// What encoders have said of breaks.
-    book: Book,
-    /// What the one on air shows in writing.
-    captions: captions::Captions,
-}
-
-/// What operators ask for, and what they are told; no tick waits for it.
-#[derive(Debug, Default)]
-pub(crate) struct State {
-    shown: Mutex<(Choice, Option<Shown>)>,
-    output: Mutex<Output>,
-    thumbnail: Mutex<Option<Bytes>>,
-}
-
-/// A larger thumbnail is not kept.
-const THUMBNAIL_BYTES_MAX: usize = 256 << 10;
-
-impl State {
-    pub(crate) fn choose(&self, choice: Choice) {
-        self.lock().0 = choice;
-    }
-
-    pub(crate) fn choice(&self) -> Choice {
-        self.lock().0
-    }
-
-    /// None before the first tick.
-    pub(crate) fn shown(&self) -> Option<Shown> {
-        self.lock().1
-    }
-
-    /// As of some frames ago.
-    pub(crate) fn output(&self) -> Output {
-        *self
-            .output
-            .lock()
-            .expect("nothing panics while it holds some numbers")
-    }
-
-    /// The latest picture as JPEG.
-    pub(crate) fn thumbnail(&self) -> Option<Bytes> {
-        self.thumbnails().clone()
-    }
-
-    pub(crate) fn keep_thumbnail(&self, jpeg: Bytes) {
-        if jpeg.len() <= THUMBNAIL_BYTES_MAX {
-            *self.thumbnails() = Some(jpeg);
-        } else {
-            tracing::warn!(bytes = jpeg.len(), "thumbnail too large, the one before is kept");
-        }
-    }
-
-    fn thumbnails(&self) -> MutexGuard<'_, Option<Bytes>> {
-        self.thumbnail
-            .lock()
-            .expect("nothing panics while it holds a thumbnail")
-    }
-
-    pub(crate) fn report(&self, output: Output) {
-        *self
-            .output
-            .lock()
-            .expect("nothing panics while it holds some numbers") = output;
-    }
-
-    fn lock(&self) -> MutexGuard<'_, (Choice, Option<Shown>)> {
-        self.shown
-            .lock()
-            .expect("nothing panics while it holds two small values")
-    }
-}
-
-/// One role's publisher.
-#[derive(Debug, Default)]
-struct Input {
-    current: Option<Playing>,
-    next: Option<Arc<Contribution>>,
-}
-
-/// A publisher with a picture or a sound to give.
-#[derive(Debug)]
-struct Playing {
-    contribution: Arc<Contribution>,
-    /// One for each audio rendition.
-    readers: Vec<sound::Reader>,
-    shown: Option<gst::Buffer>,
-}
-
-impl Input {
-    /// A newcomer with something to give: a picture, or sound where there is nobody else.
-    fn newcomer(&mut self, due: i64, sounds: usize) -> Option<Playing> {
-        let next = self.next.as_ref()?;
-        let shown = next.frame(due);
-        if shown.is_none() && (self.current.is_some() || !next.is_sounding(due)) {
-            return None;
-        }
-        let contribution = self.next.take()?;
-        let readers = (0..sounds).map(|_| sound::Reader::default()).collect();
-        Some(Playing {
-            contribution,
-            readers,
-            shown,
-        })
-    }
-
-    /// Takes the frame that is due, also off air: what is not taken would be shown late.
-    fn tick(&mut self, due: i64, newcomer: Option<Playing>) -> Seen {
-        let cut = newcomer.as_ref().is_some_and(|newcomer| newcomer.shown.is_some());
-        self.current = newcomer.or(self.current.take());
-        let Some(playing) = &mut self.current else {
-            return Seen {
-                left: true,
-                ..Seen::default()
-            };
-        };
-        let frame = playing.contribution.frame(due);
-        let fresh = cut || frame.is_some();
-        playing.shown = frame.or(playing.shown.take());
-        Seen {
-            fresh,
-            left: playing.contribution.has_left(),
-            sounding: playing.contribution.is_sounding(due),
-        }
-    }
-
-    /// What was not read while it was off air would begin with what is long over.
-    fn rewind(&mut self) {
-        let readers = self.current.iter_mut().flat_map(|playing| &mut playing.readers);
-        readers.for_each(|reader| *reader = sound::Reader::default());
-    }
-
-    fn forget_if_gone(&mut self) {
-        let gone = |playing: &mut Playing| playing.contribution.has_left();
-        drop(self.current.take_if(gone));
-    }
-}
-
-impl Mixer {
-    pub(crate) fn new(
-        newcomers: Receiver<(Role, Arc<Contribution>)>,
-        on_air: OnAir,
-        state: Arc<State>,
-        origin: Instant,
-    ) -> Self {
-        Self {
-            newcomers,
-            on_air,
-            state,
-            origin,
-            inputs: Default::default(),
-            shown: None,
-            book: Book::default(),
-            captions: captions::Captions::default(),
-        }
-    }
-
-    fn admit(&mut self) {
-        while let Ok((role, newcomer)) = self.newcomers.try_recv() {
-            self.input(role).next = Some(newcomer);
-        }
-    }
-
-    fn input(&mut self, role: Role) -> &mut Input {
-        role.of_mut(&mut self.inputs)
-    }
-
-    /// An instant on the publishers' clock, the only one that goes on over all ladders.
-    fn since_origin(&self, due: Instant) -> Duration {
-        due.saturating_duration_since(self.origin)
-    }
-
-    /// The same in nanoseconds.
-    pub(crate) fn on_clock(&self, due: Instant) -> i64 {
-        nanos(self.since_origin(due))
-    }
-
-    /// What is news of what an encoder said that is passed on, and of breaks that end by themselves at frame `now`.
-    pub(crate) fn book_in(&mut self, grid: &Grid, said: Vec<Said>, now: u64) -> Vec<Cue> {
-        let book = |said: Said| self.book.take(grid, said.now, said.at, said.what);
-        let mut told: Vec<Cue> = said.into_iter().flat_map(book).collect();
-        told.extend(self.book.tick(now));
-        told
-    }
-
-    /// Chooses without handing anything on.
-    pub(crate) fn look(&mut self, due: Instant, sounds: usize) -> Shown {
-        let now = self.since_origin(due);
-        let at = nanos(now);
-        self.admit();
-        let seen = self.inputs.each_mut().map(|input| {
-            let newcomer = input.newcomer(at, sounds);
-            input.tick(at, newcomer)
-        });
-        self.on_air.tick(now, seen, self.state.choice())
-    }
-
-    /// Tells operators what is on air, and forgets who has gone.
-    pub(crate) fn note(&mut self, shown: Shown, metrics: &Metrics) {
-        if self.shown != Some(shown) {
-            tracing::info!(source = ?shown.source, role = shown.role.as_str(), "on air");
-            metrics.show(shown);
-            self.shown = Some(shown);
-            self.state.lock().1 = Some(shown);
-        }
-        for role in Role::ALL {
-            if shown.role != role || shown.source == Source::Slate {
-                self.input(role).forget_if_gone();
-            }
-        }
-    }
-
-    /// The encoder whose picture is on air.
-    fn on_air(&self) -> Option<&Arc<Contribution>> {
-        let shown = self.shown.filter(|shown| shown.source == Source::Contribution)?;
-        self.playing(shown.role)
-    }
-
-    /// Whose picture and sound a role has.
-    pub(crate) fn playing(&self, role: Role) -> Option<&Arc<Contribution>> {
-        let playing = role.of(&self.inputs).current.as_ref();
-        playing.map(|playing| &playing.contribution)
-    }
-
-    /// A role's picture as of the last tick, and `count` samples of its first sound.
-    pub(crate) fn seen_and_heard(
-        &mut self,
-        role: Role,
-        due: Instant,
-        count: usize,
-    ) -> Option<(gst::Buffer, Vec<f32>)> {
-        let at = nanos(self.since_origin(due));
-        let playing = self.input(role).current.as_mut()?;
-        let mut sound = Vec::with_capacity(count * CHANNELS);
-        let reader = playing.readers.first_mut()?;
-        playing.contribution.sound(0, reader, at, count, &mut sound);
-        Some((playing.shown.clone()?, sound))
-    }
-}
-
-fn nanos(since: Duration) -> i64 {
-    i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
-}
 
 /// Why a stream needs another ladder, or none for a while.
 #[derive(Debug)]
