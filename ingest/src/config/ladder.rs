@@ -3,11 +3,14 @@
 use std::time::Duration;
 
 use feed::message::{CAPTIONS_MAX, is_channel};
-use hls::id::{StreamId, TrackId};
-use hls::time::{FrameRate, Grid};
+use hls::id::StreamId;
+use hls::time::Grid;
 use serde::{Deserialize, Serialize};
 
 use super::out_of_range;
+use super::rate::Rate;
+use super::renditions::{Audio, Captions, wrong_words};
+use super::rung::{Codec, Encoder, Rung};
 use crate::shed;
 
 /// Audio renditions of a stream.
@@ -57,70 +60,6 @@ pub struct Ladder {
     pub shed_return_ms_max: u64,
     /// Least real-time factor of a healthy rung, percent. Default 120.
     pub shed_factor_percent: u32,
-}
-
-/// What encodes a rung.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Encoder {
-    /// Whatever works, hardware first.
-    #[default]
-    Auto,
-    /// x264, else openh264; x265; libaom.
-    Software,
-    /// NVIDIA.
-    Nvenc,
-    /// VA-API.
-    Va,
-    /// Intel Quick Sync.
-    Qsv,
-    /// Video4Linux memory to memory.
-    V4l2,
-    /// x264 alone.
-    X264,
-    /// openh264 alone.
-    Openh264,
-    /// x265 alone.
-    X265,
-    /// libaom alone.
-    Aom,
-}
-
-impl Encoder {
-    /// Whether any of it makes rungs of `codec`.
-    fn makes(self, codec: Codec) -> bool {
-        match self {
-            Self::Auto | Self::Software | Self::Nvenc | Self::Va | Self::Qsv => true,
-            Self::V4l2 => codec != Codec::Av1,
-            Self::X264 | Self::Openh264 => codec == Codec::H264,
-            Self::X265 => codec == Codec::Hevc,
-            Self::Aom => codec == Codec::Av1,
-        }
-    }
-}
-
-/// How a rung is coded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Codec {
-    /// What every player decodes.
-    #[default]
-    H264,
-    /// Apple's players, and browsers on hardware that decodes it.
-    Hevc,
-    /// Browsers, and newer hardware.
-    Av1,
-}
-
-impl Codec {
-    /// As the config spells it.
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::H264 => "h264",
-            Self::Hevc => "hevc",
-            Self::Av1 => "av1",
-        }
-    }
 }
 
 /// What is done about a ladder that the machine cannot carry.
@@ -252,196 +191,10 @@ impl Ladder {
     }
 }
 
-/// One video encoder of the ladder.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Rung {
-    /// Track id in URLs, for example "360p". "audio" is taken.
-    pub name: TrackId,
-    /// Pixels, even, 64 to 3840.
-    pub width: u32,
-    /// Pixels, even, 64 to 2160.
-    pub height: u32,
-    /// Kilobits per second the encoder aims at, 50 to 50000. Peaks are bounded by a 600 ms buffer.
-    pub bitrate_kbps: u32,
-    /// "h264", "hevc" or "av1"; absent = "h264", which at least one rung has to be.
-    #[serde(default)]
-    pub codec: Codec,
-    /// Preset of x264 and x265, and how hard libaom tries; absent = superfast, or veryfast on more than four cores.
-    #[serde(default)]
-    pub preset: Option<Preset>,
-    /// Absent = as `ladder.encoder`.
-    #[serde(default)]
-    pub encoder: Option<Encoder>,
-}
-
-impl Rung {
-    fn validate(&self, at: usize, default: Encoder) -> Vec<String> {
-        let section = format!("ladder.rungs[{at}]");
-        let ranges = [
-            ("width", u64::from(self.width), 64, 3_840),
-            ("height", u64::from(self.height), 64, 2_160),
-            ("bitrate_kbps", u64::from(self.bitrate_kbps), 50, 50_000),
-        ];
-        let mut wrong = out_of_range(&section, &ranges);
-        if !(self.width.is_multiple_of(2) && self.height.is_multiple_of(2)) {
-            wrong.push(format!("{section}: width and height must be even"));
-        }
-        let encoder = self.encoder.unwrap_or(default);
-        if !encoder.makes(self.codec) {
-            let codec = self.codec.as_str();
-            wrong.push(format!(
-                "{section}.encoder: {encoder:?} makes no {codec}; name one that does"
-            ));
-        }
-        if self.name.as_str() == crate::ladder::AUDIO {
-            wrong.push(format!("{section}.name: `audio` is the audio track's"));
-        }
-        wrong
-    }
-}
-
-/// One audio rendition.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Audio {
-    /// Track id in URLs, for example "audio" or "comments".
-    pub name: TrackId,
-    /// RFC 5646 tag, for example "en" or "pt-BR"; absent = not stated.
-    #[serde(default)]
-    pub language: Option<String>,
-    /// What players list it as; absent = its name. At most 100 characters.
-    #[serde(default)]
-    pub title: Option<String>,
-}
-
-impl Audio {
-    fn validate(&self, at: usize) -> Vec<String> {
-        let section = format!("ladder.audio[{at}]");
-        wrong_words(&section, self.language.as_deref(), self.title.as_deref())
-    }
-}
-
-/// One channel of captions.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Captions {
-    /// "CC1" to "CC4" or "SERVICE1" to "SERVICE63".
-    pub channel: String,
-    /// RFC 5646 tag, for example "en"; absent = not stated.
-    #[serde(default)]
-    pub language: Option<String>,
-    /// What players list it as; absent = its channel. At most 100 characters.
-    #[serde(default)]
-    pub title: Option<String>,
-}
-
-fn wrong_words(section: &str, language: Option<&str>, title: Option<&str>) -> Vec<String> {
-    let mut wrong = Vec::new();
-    let subtag =
-        |part: &str| (1..=8).contains(&part.len()) && part.chars().all(|c| c.is_ascii_alphanumeric());
-    let is_tag = |tag: &&str| tag.len() <= 35 && tag.split('-').all(subtag);
-    if language.is_some_and(|tag| !is_tag(&tag)) {
-        wrong.push(format!("{section}.language: a tag such as `en` or `pt-BR`"));
-    }
-    let bad = |title: &str| title.chars().count() > 100 || title.chars().any(|c| c.is_control() || c == '"');
-    if title.is_some_and(bad) {
-        wrong.push(format!("{section}.title: at most 100 characters, no quotes"));
-    }
-    wrong
-}
-
-/// How much work an encoder in software spends on a frame.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Preset {
-    /// Least work.
-    Ultrafast,
-    /// Default on up to four cores.
-    Superfast,
-    /// Default above.
-    Veryfast,
-    /// More work.
-    Faster,
-    /// Yet more work.
-    Fast,
-    /// x264's and x265's own default.
-    Medium,
-}
-
-impl Preset {
-    /// As x264 spells it.
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Ultrafast => "ultrafast",
-            Self::Superfast => "superfast",
-            Self::Veryfast => "veryfast",
-            Self::Faster => "faster",
-            Self::Fast => "fast",
-            Self::Medium => "medium",
-        }
-    }
-
-    /// As libaom counts it in its real-time mode: more is less work.
-    pub(crate) fn cpu_used(self) -> u8 {
-        match self {
-            Self::Ultrafast | Self::Superfast => 10,
-            Self::Veryfast => 9,
-            Self::Faster => 8,
-            Self::Fast => 7,
-            Self::Medium => 6,
-        }
-    }
-}
-
-/// A frame rate as people write it: `30` or `30000/1001`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "RateText", into = "String")]
-pub struct Rate(pub FrameRate);
-
-impl Default for Rate {
-    fn default() -> Self {
-        Self(FrameRate::new(30, 1).expect("30/1 is between 1 and 240"))
-    }
-}
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum RateText {
-    Number(u32),
-    Text(String),
-}
-
-impl TryFrom<RateText> for Rate {
-    type Error = String;
-
-    fn try_from(text: RateText) -> Result<Self, String> {
-        let (num, den) = match &text {
-            RateText::Number(n) => (Some(*n), Some(1)),
-            RateText::Text(text) => {
-                let (num, den) = text.split_once('/').unwrap_or((text, "1"));
-                (num.trim().parse().ok(), den.trim().parse().ok())
-            }
-        };
-        let (Some(num), Some(den)) = (num, den) else {
-            return Err("a frame rate is written `30` or `30000/1001`".to_owned());
-        };
-        FrameRate::new(num, den).map(Self).map_err(|e| e.to_string())
-    }
-}
-
-impl From<Rate> for String {
-    fn from(Rate(rate): Rate) -> Self {
-        match rate.den() {
-            1 => rate.num().to_string(),
-            den => format!("{}/{den}", rate.num()),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use hls::id::TrackId;
 
     #[test]
     fn players_without_hevc_and_av1_always_have_a_rung() {
@@ -487,16 +240,5 @@ mod tests {
             rung("b", Codec::Av1, Some(Encoder::Aom)),
         );
         assert_eq!(wrong(Encoder::X264, &[&h264, &x265, &aom]), [""; 0]);
-    }
-
-    #[test]
-    fn rates_are_read_as_people_write_them() {
-        let read = |text: &str| Rate::try_from(RateText::Text(text.to_owned()));
-        assert_eq!(String::from(read("30").unwrap()), "30");
-        assert_eq!(String::from(read("30000/1001").unwrap()), "30000/1001");
-        assert_eq!(Rate::try_from(RateText::Number(25)), read("25"));
-        for bad in ["", "fast", "0", "30/0", "1/2", "30/1/1"] {
-            assert!(read(bad).is_err(), "{bad}");
-        }
     }
 }

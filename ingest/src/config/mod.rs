@@ -4,6 +4,9 @@ mod hook;
 mod ladder;
 mod listeners;
 mod multitrack;
+mod rate;
+mod renditions;
+mod rung;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -16,9 +19,12 @@ use crate::keys;
 use crate::onair::Waits;
 
 pub use hook::{Hook, OnFailure};
-pub use ladder::{Audio, Captions, Codec, Encoder, Ladder, Preset, Probe, Rate, Rung, ShedPolicy};
+pub use ladder::{Ladder, Probe, ShedPolicy};
 pub use listeners::{Rtmp, Rtmps, Srt};
 pub use multitrack::Multitrack;
+pub use rate::Rate;
+pub use renditions::{Audio, Captions};
+pub use rung::{Codec, Encoder, Preset, Rung};
 
 /// Section `ingest`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
