@@ -11,18 +11,20 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use hls::id::StreamId;
-use ingest::report::Stream;
+use ingest::report::{Order as Cue, Stream, Unfit};
 use ingest::{Choice, Control};
 use serde::{Deserialize, Serialize};
 
 /// What may stand in an order.
 const ORDER: &str = "the body is JSON: {\"show\":\"auto\"}, or \"primary\", \"backup\", \"slate\"";
 
-/// `GET /api/streams`, `POST /api/streams/{stream}/air` and `GET /api/streams/{stream}/thumbnail.jpg`.
+/// `GET /api/streams`, `POST /api/streams/{stream}/air`, `POST /api/streams/{stream}/cues` and
+/// `GET /api/streams/{stream}/thumbnail.jpg`.
 pub(crate) fn routes(control: Control) -> Router {
     Router::new()
         .route("/api/streams", get(streams))
         .route("/api/streams/{stream}/air", post(air))
+        .route("/api/streams/{stream}/cues", post(cue))
         .route("/api/streams/{stream}/thumbnail.jpg", get(thumbnail))
         .with_state(control)
 }
@@ -58,6 +60,24 @@ async fn thumbnail(State(control): State<Control>, Path(name): Path<String>) -> 
     match picture {
         Some(jpeg) => (headers, jpeg).into_response(),
         None => StatusCode::NOT_FOUND.into_response(),
+    }
+}
+
+/// Answers 202: players hear of it within some parts.
+async fn cue(
+    State(control): State<Control>,
+    Path(name): Path<String>,
+    order: Result<Json<Cue>, JsonRejection>,
+) -> Result<StatusCode, (StatusCode, Json<Refused>)> {
+    let refused = |status, error: String| (status, Json(Refused { error }));
+    let Json(order) = order.map_err(|rejection| refused(rejection.status(), rejection.body_text()))?;
+    let unknown = || refused(StatusCode::NOT_FOUND, format!("no stream `{name}` runs here"));
+    let stream = StreamId::new(&name).map_err(|_| unknown())?;
+    match control.cue(&stream, order).await {
+        Ok(()) => Ok(StatusCode::ACCEPTED),
+        Err(Unfit::Stream) => Err(unknown()),
+        Err(unfit @ Unfit::Field(_)) => Err(refused(StatusCode::BAD_REQUEST, unfit.to_string())),
+        Err(unfit @ Unfit::Full) => Err(refused(StatusCode::TOO_MANY_REQUESTS, unfit.to_string())),
     }
 }
 

@@ -1,11 +1,16 @@
 //! What operators are told, and what they may order.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
+use feed::Cue;
+use feed::cue::{ATTRIBUTES_MAX, DURATION_MAX, Kind, is_class, is_id, is_name, is_value};
 use hls::id::StreamId;
-use serde::Serialize;
+use hls::time::Grid;
+use serde::{Deserialize, Serialize};
 
 use crate::desk::Role;
 use crate::doctor;
@@ -66,6 +71,98 @@ pub struct Contribution {
     pub doctor: doctor::Report,
 }
 
+/// Something an operator tells players of: a break that begins or ends, or a happening (rfc8216bis §4.4.5.1).
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Order {
+    /// Unique in the stream, but for the two ends of a break: letters, digits and `._:-`, at most 128.
+    pub id: String,
+    /// "out", "in" or "plain".
+    #[serde(default)]
+    pub kind: OrderKind,
+    /// Seconds from now to where it takes effect; 0 to 3600. Default 0.
+    #[serde(default)]
+    pub in_s: f64,
+    /// How long it is (planned to be), seconds; at most 86400.
+    pub duration_s: Option<f64>,
+    /// CLASS of the date range.
+    pub class: Option<String>,
+    /// Further attributes, without their `X-`: capitals, digits and `-`.
+    #[serde(default)]
+    pub attributes: BTreeMap<String, String>,
+}
+
+/// What happens there.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OrderKind {
+    /// A break begins.
+    Out,
+    /// The break of this id ends.
+    In,
+    /// Neither.
+    #[default]
+    Plain,
+}
+
+/// Why an order is not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Unfit {
+    /// No such stream.
+    #[error("no such stream runs here")]
+    Stream,
+    /// A field is not what it may be.
+    #[error("`{0}` is not what it may be")]
+    Field(&'static str),
+    /// The stream has not taken the orders before.
+    #[error("too many orders at once")]
+    Full,
+}
+
+/// Seconds ahead of which an order may lie.
+const AHEAD_MAX: f64 = 3_600.0;
+
+impl Order {
+    /// The cue it becomes when the frame on its way is `now`.
+    pub(crate) fn cue(&self, grid: &Grid, now: u64) -> Result<Cue, Unfit> {
+        let wrong = |field| move || Unfit::Field(field);
+        let seconds = |s: f64, most: f64, field| {
+            let within = (0.0..=most).contains(&s);
+            within
+                .then(|| Duration::from_secs_f64(s))
+                .ok_or_else(wrong(field))
+        };
+        let ahead = seconds(self.in_s, AHEAD_MAX, "in_s")?;
+        let most = DURATION_MAX.as_secs_f64();
+        let duration = self
+            .duration_s
+            .map(|s| seconds(s, most, "duration_s"))
+            .transpose()?;
+        is_id(&self.id).then_some(()).ok_or_else(wrong("id"))?;
+        let class = self.class.as_deref();
+        class
+            .is_none_or(is_class)
+            .then_some(())
+            .ok_or_else(wrong("class"))?;
+        let good = |(name, value): (&String, &String)| is_name(name) && is_value(value);
+        let fits = self.attributes.len() <= ATTRIBUTES_MAX && self.attributes.iter().all(good);
+        fits.then_some(()).ok_or_else(wrong("attributes"))?;
+        Ok(Cue {
+            id: self.id.clone(),
+            class: self.class.clone(),
+            frame: now.saturating_add(grid.frame_at(ahead)),
+            kind: match self.kind {
+                OrderKind::Out => Kind::Out,
+                OrderKind::In => Kind::In,
+                OrderKind::Plain => Kind::Plain,
+            },
+            duration,
+            section: Bytes::new(),
+            attributes: self.attributes.clone().into_iter().collect(),
+        })
+    }
+}
+
 /// An operator's hand on a running ingest; clones are the same hand.
 #[derive(Debug, Clone)]
 pub struct Control {
@@ -96,5 +193,15 @@ impl Control {
             found.state.choose(choice);
         }
         found.is_some()
+    }
+
+    /// Tells the stream's players of something, from the next frame on.
+    pub async fn cue(&self, stream: &StreamId, order: Order) -> Result<(), Unfit> {
+        // Any grid and frame will do to see whether it is fit.
+        order.cue(&self.streams.plan.grid, 0)?;
+        let running = self.streams.running.lock().await;
+        let found = running.get(stream).ok_or(Unfit::Stream)?;
+        tracing::info!(%stream, id = order.id, "an operator sets a cue");
+        found.state.order(order)
     }
 }

@@ -167,13 +167,21 @@ fn an_operator_puts_the_slate_on_air_and_takes_it_off() {
         ("/api/streams/other/air", r#"{"show":"auto"}"#, 404),
         ("/api/streams/Not%20An%20Id/air", r#"{"show":"auto"}"#, 404),
         ("/api/streams/main/air", r#"{"show":"bars"}"#, 400),
+        (
+            "/api/streams/main/cues",
+            r#"{"id":"ad-1","kind":"out","duration_s":30}"#,
+            202,
+        ),
+        ("/api/streams/main/cues", r#"{"id":"ad 1"}"#, 400),
+        ("/api/streams/main/cues", r#"{"id":"a","what":1}"#, 422),
+        ("/api/streams/other/cues", r#"{"id":"a"}"#, 404),
         ("/api/streams/main/air", r#"{"show":"auto","x":1}"#, 400),
         ("/api/streams/main/air", "{", 400),
     ] {
         let answer = ops.post(path, body);
         assert_eq!(answer.status, status, "{path} {body}: {}", answer.text());
         assert!(
-            status != 400 || answer.text().contains("backup"),
+            status != 400 || path.ends_with("/cues") || answer.text().contains("backup"),
             "{}",
             answer.text()
         );

@@ -34,9 +34,9 @@ impl Switcher {
                 told.into_iter().for_each(|cue| self.send_cue(cue));
             }
         }
-        if let Some(cue) = self.mixer.book.tick(now) {
-            self.send_cue(cue);
-        }
+        let ordered = self.mixer.state.take_orders(&grid, now);
+        let over = self.mixer.book.tick(now);
+        ordered.into_iter().chain(over).for_each(|cue| self.send_cue(cue));
     }
 
     fn send_cue(&self, cue: Cue) {

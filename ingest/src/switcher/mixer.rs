@@ -139,11 +139,13 @@ impl Mixer {
         nanos(self.since_origin(due))
     }
 
-    /// What is news of what an encoder said that is passed on, and of breaks that end by themselves at frame `now`.
+    /// What is news of what an encoder said that is passed on, and of breaks that end by themselves at frame `now`; and
+    /// what operators ordered.
     pub(crate) fn book_in(&mut self, grid: &Grid, said: Vec<Said>, now: u64) -> Vec<Cue> {
         let book = |said: Said| self.book.take(grid, said.now, said.at, said.what);
         let mut told: Vec<Cue> = said.into_iter().flat_map(book).collect();
         told.extend(self.book.tick(now));
+        told.extend(self.state.take_orders(grid, now));
         told
     }
 

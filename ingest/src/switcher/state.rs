@@ -3,10 +3,14 @@
 use std::sync::{Mutex, MutexGuard};
 
 use bytes::Bytes;
+use feed::Cue;
+use hls::time::Grid;
 
 use crate::onair::{Choice, Shown};
-use crate::report::Output;
+use crate::report::{Order, Output, Unfit};
 
+/// Orders that may wait for a tick.
+const ORDERS_MAX: usize = 16;
 /// A larger thumbnail is not kept.
 const THUMBNAIL_BYTES_MAX: usize = 256 << 10;
 
@@ -16,6 +20,7 @@ pub(crate) struct State {
     shown: Mutex<(Choice, Option<Shown>)>,
     output: Mutex<Output>,
     thumbnail: Mutex<Option<Bytes>>,
+    orders: Mutex<Vec<Order>>,
 }
 
 impl State {
@@ -38,6 +43,32 @@ impl State {
             .output
             .lock()
             .expect("nothing panics while it holds some numbers")
+    }
+
+    /// Keeps an order for the next tick.
+    pub(crate) fn order(&self, order: Order) -> Result<(), Unfit> {
+        let mut orders = self.orders();
+        if orders.len() >= ORDERS_MAX {
+            return Err(Unfit::Full);
+        }
+        orders.push(order);
+        Ok(())
+    }
+
+    /// What was ordered since the last call, for a programme whose next frame is `now`.
+    pub(crate) fn take_orders(&self, grid: &Grid, now: u64) -> Vec<Cue> {
+        let orders = std::mem::take(&mut *self.orders());
+        // They were fit when they were taken.
+        orders
+            .iter()
+            .filter_map(|order| order.cue(grid, now).ok())
+            .collect()
+    }
+
+    fn orders(&self) -> MutexGuard<'_, Vec<Order>> {
+        self.orders
+            .lock()
+            .expect("nothing panics while it holds the orders")
     }
 
     /// The latest picture as JPEG.

@@ -7,6 +7,7 @@ use feed::cue::{Cue, Kind};
 use hls::check;
 use hls::time::date_time;
 use ingest::config::Ladder;
+use ingest::report::{Order, Unfit};
 use rtmp::amf::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -258,4 +259,49 @@ async fn only_the_encoder_on_air_is_listened_to() {
     let (packager, _) = stage.strike().await;
     let ids = packager.look(|seen| seen.cues.iter().map(|cue| cue.id.clone()).collect::<Vec<_>>());
     assert!(ids.len() == 1 && ids[0].starts_with("amf-p-"), "{ids:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_operator_sets_a_break_and_is_told_what_does_not_fit() {
+    let stage = Stage::set(Ladder::default()).await;
+    let (control, main) = (stage.ingest.control(), hls::id::StreamId::new("main").unwrap());
+    let order = |json: &str| serde_json::from_str::<Order>(json).unwrap();
+    let out = r#"{"id":"ad-1","kind":"out","in_s":2.5,"duration_s":30,"class":"org.example.ad","attributes":{"LEVEL":"3"}}"#;
+    let before = stage.packager.look(|seen| *seen.times(0).last().unwrap());
+    control.cue(&main, order(out)).await.unwrap();
+    control
+        .cue(&main, order(r#"{"id":"ad-1","kind":"in","in_s":5}"#))
+        .await
+        .unwrap();
+    for (bad, field) in [
+        (r#"{"id":"ad 1"}"#, "id"),
+        (r#"{"id":"a","in_s":-1}"#, "in_s"),
+        (r#"{"id":"a","duration_s":1e9}"#, "duration_s"),
+        (r#"{"id":"a","class":"\""}"#, "class"),
+        (r#"{"id":"a","attributes":{"level":"3"}}"#, "attributes"),
+    ] {
+        assert_eq!(control.cue(&main, order(bad)).await, Err(Unfit::Field(field)));
+    }
+    let other = hls::id::StreamId::new("other").unwrap();
+    assert_eq!(control.cue(&other, order(out)).await, Err(Unfit::Stream));
+    stage
+        .packager
+        .wait_for("both ends", Duration::from_secs(5), |seen| seen.cues.len() == 2)
+        .await;
+    let (packager, _) = stage.strike().await;
+    packager.look(|seen| {
+        let [first, last] = seen.cues.as_slice() else {
+            panic!("{:?}", seen.cues)
+        };
+        assert_eq!((first.kind, last.kind), (Kind::Out, Kind::In));
+        assert_eq!((first.id.as_str(), last.id.as_str()), ("ad-1", "ad-1"));
+        assert_eq!(first.duration, Some(Duration::from_secs(30)));
+        assert_eq!(first.attributes, [("LEVEL".to_owned(), "3".to_owned())]);
+        assert!(
+            (before + 75..before + 75 + 45).contains(&first.frame),
+            "{before} and {}",
+            first.frame
+        );
+        assert!((73..=77).contains(&(last.frame - first.frame)), "2.5 s apart");
+    });
 }

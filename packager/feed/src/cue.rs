@@ -68,7 +68,8 @@ pub fn is_value(text: &str) -> bool {
     text.len() <= VALUE_BYTES_MAX && is_quotable(text)
 }
 
-fn is_class(text: &str) -> bool {
+/// Whether a text may be a cue's class.
+pub fn is_class(text: &str) -> bool {
     (1..=CLASS_BYTES_MAX).contains(&text.len()) && is_quotable(text)
 }
 
