@@ -8,6 +8,7 @@ use hls::id::Cell;
 use crate::contribution::Contribution;
 use crate::program::Program;
 use crate::push::replay::Replay;
+use crate::relay::Relay;
 
 /// Frames handed on beyond the ladder's last cell: an AAC encoder gives a unit only after the next.
 const BEYOND: Duration = Duration::from_millis(100);
@@ -86,16 +87,14 @@ impl Gangway {
     }
 
     fn change(&mut self, candidate: Option<Arc<Contribution>>) {
-        let permit = |contribution: &Option<Arc<Contribution>>, program| {
-            let relay = contribution
-                .as_ref()
-                .and_then(|contribution| contribution.relay());
-            if let Some(relay) = relay {
-                relay.permit(program);
-            }
-        };
-        permit(&self.candidate, None);
-        permit(&candidate, Some(self.program));
+        fn relay(of: &Option<Arc<Contribution>>) -> Option<&Relay> {
+            of.as_ref()?.relay()
+        }
+        // One that has begun already must not go on for nobody.
+        relay(&self.candidate).map(Relay::close);
+        if let Some(relay) = relay(&candidate) {
+            relay.permit(self.program);
+        }
         self.candidate = candidate;
     }
 }

@@ -68,9 +68,9 @@ impl Relay {
         }
     }
 
-    /// Whether it may take the place of the ladder whose programme this is; it begins when it is fit for it.
-    pub(crate) fn permit(&self, program: Option<Program>) {
-        self.inner().permit = program;
+    /// It may take the place of the ladder whose programme this is, and begins when it is fit for it.
+    pub(crate) fn permit(&self, program: Program) {
+        self.inner().permit = Some(program);
     }
 
     /// The first cell that is its own, once it has begun and for as long as it goes on.
@@ -104,6 +104,8 @@ impl Relay {
         inner.passage.stop(Fault::OffAir);
         inner.permit = None;
         inner.outlets.clear();
+        inner.waiting.clear();
+        inner.waiting_bytes = 0;
         inner.passage.fault().cloned()
     }
 

@@ -178,8 +178,8 @@ impl Mixer {
 
     /// The encoder whose picture is on air.
     pub(super) fn on_air(&self) -> Option<&Arc<Contribution>> {
-        let shown = self.shown.filter(|shown| shown.source == Source::Contribution)?;
-        self.playing(shown.role)
+        let is_picture = |shown: &Shown| matches!(shown.source, Source::Contribution | Source::Hold);
+        self.playing(self.shown.filter(is_picture)?.role)
     }
 
     /// Whose picture and sound a role has.
