@@ -15,7 +15,6 @@ use crate::media::Clock;
 use crate::metrics::Metrics;
 use crate::passage::{Form, Passage};
 use crate::playout::{Anchor, HYSTERESIS, STALE, Steady, advance};
-use crate::program::SOUND_LEAD;
 use crate::relay::Relay;
 use crate::sound;
 
@@ -125,7 +124,7 @@ impl Contribution {
             out.resize(out.len() + count * 2, 0.0);
             return;
         };
-        let target = samples(playout - half_tick) + SOUND_LEAD as f64;
+        let target = samples(playout - half_tick);
         let missing = reader.read(&sound.ring, target, count, out);
         drop(ready);
         self.metrics.audio_missing.increment(missing as u64);

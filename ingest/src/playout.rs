@@ -2,10 +2,8 @@
 
 use std::collections::VecDeque;
 
-/// Distance kept behind the earliest frames: sound is handed on [`SOUND_LEAD`](crate::program::SOUND_LEAD) ahead of them
-/// and must not starve, and with 25 or 30 ms an encoder that drifts past our ticks is shown half a frame to and fro,
-/// nanoseconds.
-const BEHIND: i64 = 36_000_000;
+/// Distance kept behind the earliest frames; at 10 ms sound starved, at 20 ms it never did, nanoseconds.
+const BEHIND: i64 = 20_000_000;
 /// A frame this much early is taken, and passed over only when the next is this much late: no judder while
 /// an encoder's frames fall near the ticks, nanoseconds.
 pub(crate) const HYSTERESIS: i64 = 8_000_000;
@@ -19,9 +17,9 @@ const JUMP: i64 = 100_000_000;
 const EVIDENCE: i64 = 1_000_000_000;
 /// Fastest change of the clock otherwise, millionths.
 const SLEW_PPM: i64 = 2_000;
-/// Added to how much later than the earliest picture late blocks of sound are: a tick's sound reaches half a tick and
-/// [`SOUND_LEAD`](crate::program::SOUND_LEAD) beyond the playout clock, and its reader may be 4 ms ahead before it
-/// slews, of which [`BEHIND`] covers all but this, nanoseconds.
+/// Added to how much later than the earliest picture late blocks of sound are: a tick's sound reaches half a tick
+/// beyond the playout clock, and its reader may be 4 ms ahead before it slews, of which [`BEHIND`] covers all but
+/// this, nanoseconds.
 const SOUND_REACH: i64 = 3_000_000;
 /// Delay is taken back only where this much of it is too much, nanoseconds.
 const SOUND_STEP: i64 = 10_000_000;

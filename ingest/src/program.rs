@@ -7,11 +7,6 @@ use std::time::{Duration, Instant, SystemTime};
 use hls::id::{Cell, Epoch, StreamId};
 use hls::time::{AUDIO_FRAME_SAMPLES, Grid, PROGRAM_EPOCH_UNIX};
 
-/// Samples by which sound is handed on ahead of its picture. An AAC unit comes out once the next is whole: the last one of
-/// a cell needs up to 2048 samples beyond the cell's end. Without a lead these are there two ticks after the cell's last
-/// picture at 24 to 30 frames a second, with it one tick after.
-pub(crate) const SOUND_LEAD: u64 = 512;
-
 /// One ladder's clock: frame `n` of the ladder is due at `t0 + n / rate` and is program frame `first_frame + n`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Program {
@@ -70,13 +65,10 @@ impl Program {
         self.t0 + self.grid.frame_time(n)
     }
 
-    /// Program samples that are handed on with frame `n`: as many as exactly fit, the fraction carried on, and
-    /// [`SOUND_LEAD`] ahead of it.
+    /// Program samples that belong to frame `n`: as many as exactly fit, the fraction carried on.
     pub(crate) fn samples(&self, n: u64) -> std::ops::Range<u64> {
         let frame = self.first_frame.saturating_add(n);
-        let at = |frame| self.grid.first_sample(frame).saturating_add(SOUND_LEAD);
-        let start = if n == 0 { self.first_sample } else { at(frame) };
-        start..at(frame.saturating_add(1))
+        self.grid.first_sample(frame)..self.grid.first_sample(frame.saturating_add(1))
     }
 
     /// Time of a program sample on the ladder's own running time, nanoseconds.
@@ -235,7 +227,6 @@ mod tests {
             prop_assert_eq!(p.frame_of_running(ns), n);
             prop_assert_eq!(p.frame_of_running(ns + 40), n);
             prop_assert_eq!(p.samples(n).end, p.samples(n + 1).start);
-            prop_assert_eq!(p.samples(n).end, p.grid.first_sample(p.first_frame + n + 1) + SOUND_LEAD);
             let unit = p.samples(0).start + n * 1_024;
             prop_assert_eq!(p.sample_of_aac_running(p.sample_running_ns(unit + 1_024)), Some(unit));
             prop_assert_eq!(p.sample_of_aac_running(0), None);

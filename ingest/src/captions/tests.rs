@@ -59,7 +59,9 @@ fn padding_is_left_out_and_other_messages_are_passed_over() {
 fn the_sei_stands_right_before_the_picture() {
     let sei = sei::write(&[pair(0, 1)]);
     let plain = unit(&[&[6, 5, 1, 7, 0x80], &[0x65, 1, 2]]);
-    let with = with_sei(plain, &sei);
+    let with = with_sei(plain.clone(), &sei);
+    assert_eq!(without_captions(with.clone()), plain, "they are taken out again");
+    assert_eq!(without_captions(plain.clone()), plain);
     assert_eq!(with, unit(&[&[6, 5, 1, 7, 0x80], &sei, &[0x65, 1, 2]]));
     let none = unit(&[&[6, 5, 1, 7, 0x80]]);
     assert_eq!(with_sei(none.clone(), &sei), none);

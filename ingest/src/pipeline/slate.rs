@@ -13,7 +13,6 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::ladder::{CHANNELS, Plan};
 use crate::picture;
-use crate::program::SOUND_LEAD;
 
 const NAME: &str = "slate";
 /// Longest film.
@@ -66,7 +65,7 @@ impl Slate {
 
     /// `count` samples of each channel that go with program frame `frame`.
     pub(crate) fn sound(&self, frame: u64, grid: &hls::time::Grid, count: usize) -> Vec<f32> {
-        let start = grid.first_sample(self.at(frame) as u64) + SOUND_LEAD;
+        let start = grid.first_sample(self.at(frame) as u64);
         let start = usize::try_from(start)
             .unwrap_or(usize::MAX)
             .saturating_mul(CHANNELS);
@@ -235,11 +234,7 @@ mod tests {
         assert_eq!(pixels(3), pixels(3 + length));
         assert_ne!(pixels(3), pixels(9));
         let sound = slate.sound(5, &plan.grid, 1_600);
-        let from = (5 * 1_600 + usize::try_from(SOUND_LEAD).unwrap()) * CHANNELS;
-        assert!(
-            sound == slate.sound[from..from + 3_200],
-            "the sound of its picture, and a little ahead"
-        );
+        assert_eq!(sound, slate.sound[5 * 3_200..6 * 3_200]);
         assert!(sound.iter().any(|sample| sample.abs() > 0.5));
         assert_eq!(
             slate.sound(length - 1, &plan.grid, 1_600).len(),

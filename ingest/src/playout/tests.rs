@@ -1,5 +1,4 @@
 use super::*;
-use crate::program::SOUND_LEAD;
 use crate::sound::{Reader, Ring};
 use proptest::prelude::*;
 
@@ -134,10 +133,7 @@ fn with_sound(later: impl Fn(i64) -> i64) -> Vec<(i64, i64, usize, f64)> {
             block += 1;
         }
         let playout = anchor.playout(due).unwrap();
-        let (target, mut out) = (
-            (playout - 16_666_667) as f64 * 48e3 / 1e9 + SOUND_LEAD as f64,
-            Vec::new(),
-        );
+        let (target, mut out) = ((playout - 16_666_667) as f64 * 48e3 / 1e9, Vec::new());
         let missing = reader.read(&ring, target, 1_600, &mut out);
         ticks.push((
             due / MS,
@@ -170,7 +166,7 @@ fn sound_that_is_later_than_its_picture_is_waited_for() {
 
 #[test]
 fn sound_that_is_in_time_or_beyond_help_costs_no_more_than_its_bound() {
-    for (later, most) in [(-200, 41), (-10, 41), (0, 51), (4, 55), (2_000, 481)] {
+    for (later, most) in [(-200, 25), (-10, 25), (0, 35), (4, 39), (2_000, 465)] {
         let ticks = with_sound(|_| later * MS);
         let behind = ticks.iter().map(|tick| tick.1).max();
         assert!(behind <= Some(most), "{later} ms late: {behind:?} ms behind");
@@ -182,7 +178,7 @@ fn sound_packed_into_one_packet_is_as_late_as_its_first_block() {
     // Twelve blocks, 256 ms, at a time.
     let ticks = with_sound(|block| (11 - block % 12) * 64 * MS / 3);
     let behind: Vec<i64> = ticks.iter().skip(150).map(|tick| tick.1).collect();
-    let all = behind.iter().all(|behind| (235..300).contains(behind));
+    let all = behind.iter().all(|behind| (235..290).contains(behind));
     assert!(all, "{behind:?}");
 }
 
@@ -197,7 +193,7 @@ fn a_burst_of_late_sound_is_not_waited_for_and_a_shorter_way_slewed_to() {
         }
     });
     assert!(
-        ticks.iter().all(|tick| tick.1 <= 51),
+        ticks.iter().all(|tick| tick.1 <= 35),
         "the clock fell back for the burst"
     );
     // 60 ms late for 20 s, then in time.
@@ -205,7 +201,7 @@ fn a_burst_of_late_sound_is_not_waited_for_and_a_shorter_way_slewed_to() {
     assert!(ticks.iter().any(|tick| tick.1 > 80));
     let steps = ticks.windows(2).skip(60).map(|pair| pair[0].1 - pair[1].1);
     assert!(steps.max() <= Some(1), "it is slewed");
-    assert!(ticks.last().unwrap().1 <= 61);
+    assert!(ticks.last().unwrap().1 <= 45);
 }
 
 proptest! {

@@ -50,10 +50,7 @@ fn hour(ppm: i64) -> Hour {
         };
         let taken = advance(playout, waiting.iter().map(|(_, pts)| *pts));
         shown = waiting.drain(..taken).next_back().or(shown);
-        let (target, mut out) = (
-            (playout - 16_666_667) as f64 * 48e3 / 1e9 + SOUND_LEAD as f64,
-            Vec::new(),
-        );
+        let (target, mut out) = ((playout - 16_666_667) as f64 * 48e3 / 1e9, Vec::new());
         let missing = reader.read(&ring, target, 1_600, &mut out);
         let Some((at, _)) = shown.filter(|_| n > 90) else {
             continue;
