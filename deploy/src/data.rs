@@ -10,6 +10,9 @@ use anyhow::Context as _;
 /// File of the key that `up` makes for itself.
 pub(crate) const STREAM_KEY: &str = "stream-key";
 
+/// Locked while something is made that is made once.
+const LOCK: &str = ".lock";
+
 /// The directory.
 #[derive(Debug, Clone)]
 pub(crate) struct Data(PathBuf);
@@ -31,6 +34,7 @@ impl Data {
 
     /// The stream key of `up`: made on the first run, the same ever after.
     pub(crate) fn stream_key(&self) -> anyhow::Result<String> {
+        let _made_by_one = self.lock()?;
         let path = self.0.join(STREAM_KEY);
         match fs::read_to_string(&path) {
             Ok(key) if !key.trim().is_empty() => Ok(key.trim().to_owned()),
@@ -42,6 +46,24 @@ impl Data {
             }
             Err(error) => Err(error).with_context(|| path.display().to_string()),
         }
+    }
+
+    /// Held by whoever makes what is made once: roles that start together may share this directory.
+    pub(crate) fn lock(&self) -> anyhow::Result<fs::File> {
+        let path = self.0.join(LOCK);
+        let held = || {
+            let mut options = fs::OpenOptions::new();
+            let file = options
+                .write(true)
+                .create(true)
+                .truncate(false)
+                .mode(0o600)
+                .open(&path)?;
+            same_owner(&path)?;
+            file.lock()?;
+            Ok::<_, std::io::Error>(file)
+        };
+        held().with_context(|| format!("{} cannot be locked", path.display()))
     }
 
     /// Writes a file of this directory by rename.
@@ -113,6 +135,22 @@ mod tests {
             (mode(&data.dir().join("stream-key")), mode(data.dir())),
             (0o600, 0o700)
         );
+    }
+
+    #[test]
+    fn roles_that_start_together_have_one_key() {
+        let dir = tempfile::tempdir().unwrap();
+        let data = Data::open(dir.path()).unwrap();
+        let start = std::sync::Barrier::new(8);
+        let keys: Vec<String> = std::thread::scope(|scope| {
+            let made = || {
+                start.wait();
+                data.stream_key().unwrap()
+            };
+            let all: Vec<_> = (0..8).map(|_| scope.spawn(made)).collect();
+            all.into_iter().map(|one| one.join().unwrap()).collect()
+        });
+        assert!(keys.iter().all(|key| *key == keys[0]), "{keys:?}");
     }
 
     #[test]

@@ -70,6 +70,7 @@ fn certificate(config: &Config, data: &Data) -> anyhow::Result<std::sync::Arc<ru
     let loaded = match (&config.tls.certificate, &config.tls.key) {
         (Some(certificate), Some(key)) => listen::tls::load(certificate, key),
         (_, _) => {
+            let _made_by_one = data.lock()?;
             let names = vec!["localhost".to_owned(), "ringside.local".to_owned()];
             listen::tls::self_signed(&data.dir().join("tls"), names)
         }
