@@ -133,7 +133,10 @@ impl Contribution {
     /// Captions of all frames that are due at `due` and were not taken before, shown or not.
     pub(crate) fn captions(&self, due: i64) -> Vec<Triple> {
         let mut ready = self.ready();
-        let Some(playout) = ready.anchor.playout(due).filter(|_| !ready.captions.is_empty()) else {
+        if ready.captions.is_empty() {
+            return Vec::new();
+        }
+        let Some(playout) = ready.anchor.playout(due) else {
             return Vec::new();
         };
         let later = ready.captions.split_off(&(playout + HYSTERESIS + 1));

@@ -31,6 +31,7 @@
 //! | `rtmp` | sockets, with or without TLS, around the session machine of crate `rtmp` | |
 //! | `srt` | publishers of crate `srt`, their MPEG-TS taken apart by crate `ts` | |
 //! | `media` | what a publisher sends, in the words of every protocol | yes |
+//! | `nal` | NAL units of an access unit, however they are told apart | yes |
 //! | `contribution` | one publisher between its socket and the switcher | |
 //! | [`doctor`] | what is wrong with what an encoder sends, and what to set there | yes |
 //! | `retime` | one clock for its sound and picture | yes |
@@ -93,6 +94,7 @@ mod life;
 mod media;
 mod metrics;
 mod multitrack;
+mod nal;
 mod onair;
 mod overload;
 mod passage;

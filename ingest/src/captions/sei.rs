@@ -4,6 +4,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 
 use super::Triple;
 use crate::media::{Framing, VideoCodec, VideoFormat};
+use crate::nal;
 
 /// Country United States, provider ATSC, identifier, cc_data.
 const HEAD: [u8; 8] = [0xB5, 0x00, 0x31, b'G', b'A', b'9', b'4', 0x03];
@@ -28,8 +29,8 @@ pub(crate) fn of_unit(format: VideoFormat, unit: &[u8]) -> Vec<Triple> {
         }
     };
     match format.framing {
-        Framing::Record => nals_by_length(unit).for_each(|(_, nal)| take(nal)),
-        Framing::StartCodes => nals_by_start_code(unit).for_each(take),
+        Framing::Record => nal::by_length(unit).for_each(|(_, nal)| take(nal)),
+        Framing::StartCodes => nal::by_start_code(unit).for_each(take),
     }
     out
 }
@@ -38,7 +39,7 @@ pub(crate) fn of_unit(format: VideoFormat, unit: &[u8]) -> Vec<Triple> {
 pub(crate) fn with_sei(unit: Bytes, sei: &[u8]) -> Bytes {
     let is_slice =
         |(_, nal): &(usize, &[u8])| nal.first().is_some_and(|kind| SLICES.contains(&(kind & 0x1F)));
-    let Some((at, _)) = nals_by_length(&unit).find(is_slice) else {
+    let Some((at, _)) = nal::by_length(&unit).find(is_slice) else {
         return unit;
     };
     let (before, after) = unit.split_at(at);
@@ -59,11 +60,11 @@ pub(crate) fn without_captions(unit: Bytes) -> Bytes {
         }
         !said.is_empty()
     };
-    if !nals_by_length(&unit).any(|(_, nal)| is_captions(nal)) {
+    if !nal::by_length(&unit).any(|(_, nal)| is_captions(nal)) {
         return unit;
     }
     let mut out = BytesMut::with_capacity(unit.len());
-    for (_, nal) in nals_by_length(&unit).filter(|(_, nal)| !is_captions(nal)) {
+    for (_, nal) in nal::by_length(&unit).filter(|(_, nal)| !is_captions(nal)) {
         out.put_u32(u32::try_from(nal.len()).unwrap_or(u32::MAX));
         out.put_slice(nal);
     }
@@ -142,27 +143,4 @@ fn unescaped(nal: Option<&[u8]>) -> Vec<u8> {
         out.push(*byte);
     }
     out
-}
-
-/// NAL units with where their lengths stand; ends at what cannot be walked.
-fn nals_by_length(unit: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
-    let mut at = 0;
-    std::iter::from_fn(move || {
-        let (length, rest) = unit.get(at..)?.split_first_chunk::<4>()?;
-        let nal = rest.get(..usize::try_from(u32::from_be_bytes(*length)).ok()?)?;
-        let found = (at, nal);
-        at += 4 + nal.len();
-        Some(found)
-    })
-}
-
-fn nals_by_start_code(unit: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let start = |bytes: &[u8]| bytes.windows(3).position(|three| three == [0, 0, 1]);
-    let mut rest = start(unit).and_then(|at| unit.get(at + 3..));
-    std::iter::from_fn(move || {
-        let nals = rest?;
-        let next = start(nals);
-        rest = next.and_then(|at| nals.get(at + 3..));
-        nals.get(..next.unwrap_or(nals.len()))
-    })
 }

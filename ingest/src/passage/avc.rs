@@ -3,6 +3,7 @@
 use bytes::{BufMut, Bytes, BytesMut};
 
 use crate::media::Framing;
+use crate::nal;
 
 const SPS: u8 = 7;
 const PPS: u8 = 8;
@@ -14,7 +15,7 @@ pub(super) fn record(framing: Framing, config: &Bytes) -> Option<Bytes> {
         Framing::StartCodes => {
             let of = |kind: u8| {
                 let mut sets =
-                    nal_units(config).filter(move |nal| nal.first().is_some_and(|h| h & 31 == kind));
+                    nal::by_start_code(config).filter(move |nal| nal.first().is_some_and(|h| h & 31 == kind));
                 sets.next()
             };
             let (sps, pps) = (of(SPS)?, of(PPS)?);
@@ -44,29 +45,13 @@ pub(super) fn unit(framing: Framing, data: Bytes) -> Bytes {
         Framing::Record => data,
         Framing::StartCodes => {
             let mut out = BytesMut::with_capacity(data.len() + 16);
-            for nal in nal_units(&data) {
+            for nal in nal::by_start_code(&data) {
                 out.put_u32(u32::try_from(nal.len()).unwrap_or(u32::MAX));
                 out.put_slice(nal);
             }
             out.freeze()
         }
     }
-}
-
-/// NAL units between start codes (h264 Annex B), without the zeros that belong to a start code.
-fn nal_units(mut rest: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let code = |bytes: &[u8]| bytes.windows(3).position(|window| window == [0, 0, 1]);
-    rest = code(rest).and_then(|at| rest.get(at + 3..)).unwrap_or_default();
-    std::iter::from_fn(move || {
-        if rest.is_empty() {
-            return None;
-        }
-        let end = code(rest);
-        let (nal, after) = rest.split_at_checked(end.unwrap_or(rest.len()))?;
-        rest = after.get(3..).unwrap_or_default();
-        let zeros = nal.iter().rev().take_while(|byte| **byte == 0).count();
-        nal.get(..nal.len() - zeros)
-    })
 }
 
 #[cfg(test)]
