@@ -5,7 +5,7 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
 # Debian packages: to build and run ringside, and what the tests need besides.
 run_packages=(build-essential cmake pkg-config libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev libsrt-gnutls-dev
-  gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly
+  libswscale-dev gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly
   gstreamer1.0-libav gstreamer1.0-x fonts-dejavu-core)
 test_packages=(chromium curl ffmpeg gstreamer1.0-tools obs-studio obs-plugins python3-venv xvfb)
 

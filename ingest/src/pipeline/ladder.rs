@@ -8,9 +8,9 @@ use gst::prelude::*;
 use gst_app::{AppSink, AppSinkCallbacks, AppSrc};
 
 use super::encoder::{Kind, begin_at_keys};
+use super::scale::SCALE;
 use super::{SOUND_CAPS, build_error, element, parse, picture_caps, thumbnail, watch_errors};
 use crate::branch::{Branch, Pass};
-use crate::config::Rung;
 use crate::error::Error;
 use crate::ladder::Plan;
 use crate::shed;
@@ -211,14 +211,8 @@ fn launch_line(plan: &Plan, encoders: &[Kind]) -> String {
             let caps = format!("{},{rate}", picture_caps(rung.width, rung.height));
             // The last rung is encoded by the thread that scales it.
             let thread = if index == last { "rung" } else { "scale" };
-            let scaler = plan
-                .rungs
-                .get(larger)
-                .map(|from| scaler(from, rung, index == last));
-            line += &format!(
-                "t{larger}. ! {QUEUE} name={thread}{index} ! {} ! {caps} ! tee name=t{index} ",
-                scaler.unwrap_or_default()
-            );
+            line +=
+                &format!("t{larger}. ! {QUEUE} name={thread}{index} ! {SCALE} ! {caps} ! tee name=t{index} ");
         }
         // What is never shed may hold up what feeds it, unless others are fed from there as well.
         let queue = if index == last && last > 0 && kept == Some(last) {
@@ -241,20 +235,6 @@ fn launch_line(plan: &Plan, encoders: &[Kind]) -> String {
         );
     }
     line
-}
-
-/// From one rung to the next smaller one.
-fn scaler(from: &Rung, to: &Rung, last: bool) -> String {
-    // What is only rounded to even pixels (16:9 as 854x480) keeps its shape: bars a pixel wide would move the whole
-    // picture off its place, which costs 6 dB at the rung below.
-    let [from_width, from_height, width, height] =
-        [from.width, from.height, to.width, to.height].map(u64::from);
-    let off = (width * from_height).abs_diff(height * from_width);
-    let borders = off >= 2 * from_height;
-    // Catmull-Rom keeps 1.4 dB more than bilinear, for a fiftieth of a core from 720p. A rung that others are made
-    // from is worth it; for the smallest one it is 0.2 dB.
-    let method = if last { "bilinear" } else { "catrom" };
-    format!("videoscale add-borders={borders} method={method}")
 }
 
 const QUEUE_FRAMES: u64 = 8;
@@ -304,32 +284,6 @@ fn codec_data(caps: &gst::StructureRef) -> Option<Bytes> {
 mod tests {
     use super::*;
     use hls::time::Profile;
-
-    #[test]
-    fn rungs_rounded_to_even_pixels_get_no_bars_and_other_shapes_do() {
-        let rung = |width, height| Rung {
-            name: hls::id::TrackId::new("rung").unwrap(),
-            width,
-            height,
-            bitrate_kbps: 1_000,
-            preset: None,
-            encoder: None,
-            codec: crate::config::Codec::H264,
-        };
-        let shapes = [(1280, 720), (854, 480), (640, 360), (426, 240)].map(|(w, h)| rung(w, h));
-        for pair in shapes.windows(2) {
-            assert_eq!(
-                scaler(&pair[0], &pair[1], false),
-                "videoscale add-borders=false method=catrom"
-            );
-        }
-        for (width, height) in [(640, 480), (360, 360), (360, 640)] {
-            assert_eq!(
-                scaler(&shapes[0], &rung(width, height), true),
-                "videoscale add-borders=true method=bilinear"
-            );
-        }
-    }
 
     #[test]
     fn an_error_on_the_bus_is_heard_with_its_element() {

@@ -4,6 +4,7 @@ pub(crate) mod card;
 pub(crate) mod decode;
 pub(crate) mod encoder;
 pub(crate) mod ladder;
+mod scale;
 pub(crate) mod slate;
 pub(crate) mod thumbnail;
 
@@ -44,6 +45,7 @@ pub(crate) const ELEMENTS: &[(&str, &str)] = &[
 /// Initialises GStreamer and makes sure that every element is installed.
 pub(crate) fn init() -> Result<(), Error> {
     gst::init().map_err(Error::Gstreamer)?;
+    scale::register().map_err(|e| build_error(scale::SCALE, &e))?;
     require(ELEMENTS)
 }
 

@@ -16,6 +16,9 @@ use crate::metrics::Metrics;
 /// Messages handed out in one go; more would only delay the look at the socket.
 const BATCH_BYTES: usize = 256 << 10;
 const BATCH_GAPS: usize = 4_096;
+/// Units that wait for company before readers are woken; a unit that completes a cell waits for nothing. A wake-up for
+/// every unit costs as much as all that is sent by it, and nothing is published before its cell is complete.
+const WAKE_BYTES: usize = 32 << 10;
 /// Cues kept for packagers that come back; at 4 kB of section and as much of attributes each, half a megabyte.
 const CUES_MAX: usize = 64;
 
@@ -74,6 +77,11 @@ impl Replay {
     pub(crate) fn push(&self, cell: Cell, unit: Unit, closed: Range<u64>) {
         let track = unit.track;
         let mut ring = self.ring();
+        ring.untold += unit.data.len();
+        let tell = !closed.is_empty() || ring.untold >= WAKE_BYTES;
+        if tell {
+            ring.untold = 0;
+        }
         ring.push(cell, Message::Unit(unit));
         for cell in closed.map(Cell) {
             ring.push(cell, Message::Watermark { track, cell });
@@ -82,7 +90,9 @@ impl Replay {
         drop(ring);
         #[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]
         self.metrics.replay_bytes.set(bytes as f64);
-        self.written.send_replace(written);
+        if tell {
+            self.written.send_replace(written);
+        }
     }
 
     /// Appends gaps of one track.
@@ -122,7 +132,7 @@ impl Replay {
         self.shape.subscribe()
     }
 
-    /// Changes whenever something was appended.
+    /// Changes when something was appended that readers should not wait for.
     pub(crate) fn written(&self) -> watch::Receiver<u64> {
         self.written.subscribe()
     }
@@ -187,6 +197,8 @@ struct Ring {
     entries: VecDeque<Entry>,
     first: u64,
     bytes: usize,
+    /// Bytes of units since readers were woken.
+    untold: usize,
     /// The newest cues, however old: a break that is on began long ago.
     cues: VecDeque<Cue>,
     cues_first: u64,
@@ -210,6 +222,7 @@ impl Ring {
             entries: VecDeque::new(),
             first: 0,
             bytes: 0,
+            untold: 0,
             cues: VecDeque::new(),
             cues_first: 0,
             tail: epoch,

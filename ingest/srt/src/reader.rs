@@ -16,7 +16,7 @@ use crate::process::{self, Inside, Life, Running};
 /// Requests to close, full sinks and draining connections are looked at this often.
 const TICK: Duration = Duration::from_millis(10);
 
-/// The same where there is no connection: only a stop is waited for, callers wake it at once.
+/// How soon a stop is seen where nobody is in; callers wake it at once.
 const IDLE: Duration = Duration::from_millis(100);
 
 /// Counters and failed handshakes are looked at this often.
@@ -44,11 +44,12 @@ impl<T: Send> Reader<T> {
         let mut ready = Vec::with_capacity(Epoll::READY_MAX);
         let mut next_tick = Instant::now();
         let mut next_sample = next_tick;
-        let [tick_ms, idle_ms] =
-            [TICK, IDLE].map(|wait| i64::try_from(wait.as_millis()).expect("both are short"));
+        let tick_ms = i64::try_from(TICK.as_millis()).expect("a tick is short");
         while !self.life.is_stopping() {
-            let wait_ms = if links.is_empty() { idle_ms } else { tick_ms };
-            self.epoll.wait(&mut ready, wait_ms);
+            if !self.gate.wait(IDLE) {
+                continue;
+            }
+            self.epoll.wait(&mut ready, tick_ms);
             let now = Instant::now();
             for &socket in &ready {
                 if socket == self.listener {
