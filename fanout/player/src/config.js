@@ -24,8 +24,8 @@ export function hlsConfig(random = Math.random) {
   return {
     // Parts and blocking reload; also makes PART-HOLD-BACK the target latency.
     lowLatencyMode: true,
-    // The default of 1 never catches up: the delay of the start-up would stay for ever (2.8 s instead of 1.6 s).
-    maxLiveSyncPlaybackRate: 1.5,
+    // The page has a catch-up of its own (pace.js).
+    maxLiveSyncPlaybackRate: 1,
     // hls.js adds this much target latency per stall and never gives it back; 1 s is too dear for one hiccup.
     liveSyncOnStallIncrease: 0.25,
     // Rewinding half a minute stays instant; the default keeps everything, hours of it.

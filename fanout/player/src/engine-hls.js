@@ -100,6 +100,20 @@ export class HlsEngine {
     return this.hls?.targetLatency ?? null;
   }
 
+  /** What the pace is made from, in seconds; none where the playlist is not live. */
+  get distances() {
+    const details = this.hls?.latestLevelDetails;
+    if (!details?.live) return null;
+    const { currentTime, buffered } = this.#video;
+    const wanted = this.livePosition;
+    return {
+      behind: wanted === null ? null : wanted - currentTime,
+      inHand: inHand(buffered, currentTime),
+      part: details.partTarget || details.targetduration,
+      segment: details.targetduration,
+    };
+  }
+
   /** The rung on screen: `{ width, height, bitrate }` or null. */
   get rung() {
     return this.hls?.levels[this.hls.currentLevel] ?? null;
@@ -111,6 +125,14 @@ export class HlsEngine {
     // The first byte is the moment closest to the stamp; parsing comes later and would count as distance.
     if (stamp) this.#on.stamped(performance.timeOrigin + (stats?.loading.first || performance.now()), stamp);
   }
+}
+
+/** From a position to the end of the range it is in. */
+function inHand(buffered, position) {
+  for (let at = 0; at < buffered.length; at += 1) {
+    if (buffered.start(at) <= position && position <= buffered.end(at)) return buffered.end(at) - position;
+  }
+  return 0;
 }
 
 function toEvent(data) {

@@ -6,16 +6,19 @@ import { playlistOf } from './config.js';
 import { ServerClock, secondsBehind } from './clock.js';
 import { HlsEngine, supported as hlsSupported } from './engine-hls.js';
 import { NativeEngine, supported as nativeSupported } from './engine-native.js';
+import { Pace } from './pace.js';
 import { Progress } from './progress.js';
 import { Session } from './session.js';
 import { createView } from './view.js';
 
 const LOOK_MS = 250;
+const PACE_MS = 100;
 const SLOW_MS = 6000;
 
 const video = document.getElementById('video');
 const view = createView(document);
 const progress = new Progress();
+const pace = new Pace();
 const serverClock = new ServerClock();
 const levels = attachQuality(video);
 const place = playlistOf(location.pathname);
@@ -90,6 +93,13 @@ function look() {
   draw();
 }
 
+/** A native player keeps its own pace, and has no distances. */
+function keepPace() {
+  if (video.paused || video.seeking || engine.distances === undefined) return;
+  const rate = pace.rate(engine.distances ?? {});
+  if (rate !== video.playbackRate) video.playbackRate = rate;
+}
+
 /** The playlist may be as old as the gap at first, and its live edge with it: tried until it leads forward. */
 function catchUp() {
   if (seconds() === null) return;
@@ -113,6 +123,7 @@ function start() {
   if (!engine) return session.emit({ type: 'unsupported' });
   setTimeout(() => session.emit({ type: 'slow' }), SLOW_MS);
   setInterval(look, LOOK_MS);
+  setInterval(keepPace, PACE_MS);
   perform('rebuild');
 }
 
