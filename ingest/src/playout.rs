@@ -1,6 +1,7 @@
 //! The playout clock: which of an encoder's frames is due at a tick, given when frames become available.
 
 use std::collections::VecDeque;
+use std::ops::RangeBounds;
 
 /// Distance kept behind the earliest frames; at 10 ms sound starved, at 20 ms it never did, nanoseconds.
 const BEHIND: i64 = 20_000_000;
@@ -28,11 +29,13 @@ const SOUND_LATE_SHARE: usize = 20;
 /// The clock falls back for sound by no more than this: 30 decoded frames of 60 fps must cover it, nanoseconds.
 /// ffmpeg and OBS pack up to 2930 bytes of sound, 366 ms at 64 kb/s.
 const SOUND_MAX: i64 = 440_000_000;
+/// What comes first comes late because its decoder has yet to start, and teaches nothing, nanoseconds.
+const SOUND_START: i64 = 500_000_000;
 /// Blocks that come closer together than this came together, nanoseconds.
 const SOUND_BURST: i64 = 8_000_000;
-/// Without a jump for so long the clock is steady: longer than late sound is watched before it is waited for,
-/// nanoseconds.
-const STEADY: i64 = 1_500_000_000;
+/// Without a jump for so long the clock is steady: longer than sound takes to start and is watched before it is waited
+/// for, nanoseconds.
+const STEADY: i64 = 2_000_000_000;
 /// More than it is slewed from tick to tick, nanoseconds.
 const STEADY_STEP: i64 = 5_000_000;
 /// A frame this late is not worth showing, nanoseconds.
@@ -84,6 +87,7 @@ impl Anchor {
             }
             Some(_) | None => self.sound.seen.push_back(Arrival { at, lateness }),
         }
+        self.sound.first.get_or_insert(at);
         forget(&mut self.sound.seen, at);
     }
 
@@ -91,7 +95,7 @@ impl Anchor {
     pub(crate) fn playout(&mut self, due: i64) -> Option<i64> {
         let Some(offset) = self.offset else {
             // Sound alone keeps its own time until a picture comes.
-            let sound = late(&self.sound.seen)?;
+            let sound = late(&self.sound.seen, ..)?;
             return Some(due - sound - SOUND_REACH - BEHIND);
         };
         let earliest = earliest(&self.seen).unwrap_or(offset);
@@ -124,6 +128,7 @@ impl Anchor {
 #[derive(Debug, Default)]
 struct SoundDelay {
     seen: VecDeque<Arrival>,
+    first: Option<i64>,
     delay: i64,
     /// Since when more was needed at every tick.
     short: Option<i64>,
@@ -134,16 +139,20 @@ impl SoundDelay {
     /// needed for a while: a burst of late sound passes. Less of it is slewed.
     fn follow(&mut self, due: i64, picture: i64, slewed: i64) -> i64 {
         forget(&mut self.seen, due);
-        let Some(sound) = late(&self.seen) else {
+        let start = self.first.map_or(i64::MAX, |first| first + SOUND_START);
+        let lately = start.max(due - EVIDENCE);
+        let needed = |sound: i64| (sound - picture + SOUND_REACH).clamp(0, SOUND_MAX);
+        // What was late both before and lately goes on being late; a burst is over.
+        let before = late(&self.seen, start..lately);
+        let lasting =
+            late(&self.seen, lately..).map(|sound| before.map_or(sound, |before| sound.min(before)));
+        let Some(wanted) = lasting.map(needed).filter(|wanted| *wanted > self.delay) else {
             self.short = None;
+            if let Some(sound) = late(&self.seen, start..) {
+                self.delay -= (self.delay - needed(sound) - SOUND_STEP).clamp(0, slewed);
+            }
             return self.delay;
         };
-        let wanted = (sound - picture + SOUND_REACH).clamp(0, SOUND_MAX);
-        if wanted <= self.delay {
-            self.short = None;
-            self.delay -= (self.delay - wanted - SOUND_STEP).clamp(0, slewed);
-            return self.delay;
-        }
         let since = *self.short.get_or_insert(due);
         if due - since > EVIDENCE {
             self.delay = wanted;
@@ -157,9 +166,10 @@ fn earliest(seen: &VecDeque<Arrival>) -> Option<i64> {
     seen.iter().map(|seen| seen.lateness).min()
 }
 
-/// Lateness that all but a few arrivals have.
-fn late(seen: &VecDeque<Arrival>) -> Option<i64> {
-    let mut lateness: Vec<i64> = seen.iter().map(|seen| seen.lateness).collect();
+/// Lateness that all but a few arrivals of a time have.
+fn late(seen: &VecDeque<Arrival>, time: impl RangeBounds<i64>) -> Option<i64> {
+    let recent = seen.iter().filter(|seen| time.contains(&seen.at));
+    let mut lateness: Vec<i64> = recent.map(|seen| seen.lateness).collect();
     let at = lateness
         .len()
         .checked_sub(1 + lateness.len() / SOUND_LATE_SHARE)?;
