@@ -11,7 +11,7 @@ use hls::reload::Verdict;
 use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use listen::Body;
-use listen::answer::{Found, Refused, media_type, preflight, refusal, success};
+use listen::answer::{Content, Found, Refused, media_type, preflight, refusal, success};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
@@ -52,12 +52,11 @@ impl Edge {
     /// Answers one request; waits as long as the draft allows.
     pub(crate) async fn answer(self, request: Request<Incoming>) -> Response<Body> {
         let shared = &self.0;
-        let head = match *request.method() {
-            Method::GET => false,
-            Method::HEAD => true,
+        match *request.method() {
+            Method::GET | Method::HEAD => {}
             Method::OPTIONS => return preflight(),
             _ => return refusal(&Refused::method()),
-        };
+        }
         let Some(resource) = Resource::parse(request.uri().path()) else {
             let response = shared.page(request.uri().path());
             shared.streams.meter.answered(PAGE, response.status());
@@ -67,7 +66,7 @@ impl Edge {
             .find(&resource, request.uri().query().unwrap_or_default())
             .await;
         let response = match found {
-            Ok(found) => success(found, head),
+            Ok(found) => success(found, &request),
             Err(refused) => refusal(&refused),
         };
         let kind = match &resource {
@@ -92,12 +91,15 @@ impl Shared {
         match resource {
             Resource::Multivariant(stream) => {
                 let object = self.streams.multivariant(stream).await.map_err(refused)?;
-                Ok(found(
-                    object,
-                    delivery::PLAYLIST_TYPE,
-                    Answer::Plain,
-                    Duration::ZERO,
-                ))
+                Ok(Found {
+                    content: Content::Text(object.form.clone()),
+                    kind: delivery::PLAYLIST_TYPE,
+                    answer: Answer::Plain,
+                    urgency: delivery::PLAYLIST_URGENCY,
+                    available_us: object.available_us,
+                    age: Some(object.received.elapsed()),
+                    target_duration: Duration::ZERO,
+                })
             }
             Resource::Media(stream, id) => {
                 let directives =
@@ -187,9 +189,10 @@ impl Wait<'_> {
                         Answer::Plain
                     };
                     return Ok(Found {
-                        body: now.version.body.clone().into(),
+                        content: Content::Text(now.forms.form(directives.skip)),
                         kind: delivery::PLAYLIST_TYPE,
                         answer,
+                        urgency: delivery::PLAYLIST_URGENCY,
                         available_us: now.available_us,
                         age: Some(now.received.elapsed()),
                         target_duration: now.version.position.target_duration,
@@ -261,23 +264,28 @@ impl Wait<'_> {
     }
 
     fn media(&self, object: Object) -> Found {
-        found(
-            object,
-            media_type(self.track.video),
-            Answer::Media,
-            self.target_duration(),
+        self.found(
+            object.bytes.into(),
+            object.available_us,
+            object.received.elapsed(),
         )
     }
 
     fn joined(&self, parts: Vec<Object>) -> Found {
         let available_us = parts.iter().filter_map(|part| part.available_us).max();
         let age = parts.iter().map(|part| part.received.elapsed()).min();
+        let body = parts.into_iter().map(|part| part.bytes).collect();
+        self.found(body, available_us, age.unwrap_or_default())
+    }
+
+    fn found(&self, body: Body, available_us: Option<u64>, age: Duration) -> Found {
         Found {
-            body: parts.into_iter().map(|part| part.bytes).collect(),
+            content: Content::Media(body),
             kind: media_type(self.track.video),
             answer: Answer::Media,
+            urgency: self.track.urgency,
             available_us,
-            age,
+            age: Some(age),
             target_duration: self.target_duration(),
         }
     }
@@ -285,17 +293,6 @@ impl Wait<'_> {
     fn target_duration(&self) -> Duration {
         self.now()
             .map_or(Duration::ZERO, |now| now.version.position.target_duration)
-    }
-}
-
-fn found(object: Object, kind: &'static str, answer: Answer, target_duration: Duration) -> Found {
-    Found {
-        body: object.bytes.into(),
-        kind,
-        answer,
-        available_us: object.available_us,
-        age: Some(object.received.elapsed()),
-        target_duration,
     }
 }
 

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hls::id::{Cell, Msn, PartIndex};
-use hls::path::{Directives, Object};
-use hls::playlist::{self, Parsed};
+use hls::path::{Directives, Object, Skip};
+use hls::playlist::{self, Parsed, delta};
 use hls::reload::Position;
 
 /// One version of a parent's media playlist, as viewers get it.
@@ -14,6 +14,8 @@ pub(crate) struct Version {
     pub(crate) body: Bytes,
     pub(crate) parsed: Parsed,
     pub(crate) position: Position,
+    /// CAN-SKIP-UNTIL, where delta updates are offered.
+    pub(crate) skip_until: Option<Duration>,
     /// Cells of the listed parts, oldest first.
     pub(crate) cells: Vec<Cell>,
 }
@@ -25,6 +27,8 @@ pub(crate) enum Error {
     Text,
     #[error(transparent)]
     Playlist(#[from] playlist::Error),
+    #[error("the delta update does not fit")]
+    Delta(#[from] delta::Error),
     #[error("no segments")]
     Empty,
     #[error("`{0}` is not a part name this edge can follow")]
@@ -44,7 +48,8 @@ pub(crate) enum Step {
 
 impl Version {
     pub(crate) fn read(body: Bytes) -> Result<Self, Error> {
-        let parsed = playlist::parse(std::str::from_utf8(&body).map_err(|_| Error::Text)?)?;
+        let text = std::str::from_utf8(&body).map_err(|_| Error::Text)?;
+        let parsed = playlist::parse(text)?;
         let (last, part) = parsed.last().ok_or(Error::Empty)?;
         let position = Position {
             whole: parsed.last_whole(),
@@ -60,6 +65,7 @@ impl Version {
             .map(|part| cell(&part.uri))
             .collect::<Result<_, _>>()?;
         Ok(Self {
+            skip_until: delta::offered(text),
             body,
             parsed,
             position,
@@ -67,8 +73,21 @@ impl Version {
         })
     }
 
-    /// The request that waits for the next version.
-    pub(crate) fn next(&self) -> Directives {
+    /// A version of what the parent answered, which may be a delta update of one that follows `before`.
+    pub(crate) fn follow(before: Option<&Self>, answer: Bytes) -> Result<Self, Error> {
+        let Some(before) = before else {
+            return Self::read(answer);
+        };
+        let text = |bytes| std::str::from_utf8(bytes).map_err(|_| Error::Text);
+        if !text(&answer)?.contains("\n#EXT-X-SKIP:") {
+            return Self::read(answer);
+        }
+        let merged = delta::merge(text(&before.body)?, text(&answer)?)?;
+        Self::read(merged.into())
+    }
+
+    /// The request that waits for the next version, and skips what is here where that is `age` old.
+    pub(crate) fn next(&self, age: Duration) -> Directives {
         let Position { last, part, .. } = self.position;
         let open = self
             .parsed
@@ -80,7 +99,15 @@ impl Version {
             Some(_) => (last.0 + 1, Some(0)),
             None => (last.0 + 1, None),
         };
-        Directives { wait: Some(wait) }
+        Directives {
+            wait: Some(wait),
+            // rfc8216bis §6.3.7: not with a playlist older than half the skip boundary. Date ranges are few, and all
+            // of them stay, so that what the parent says is had in its own order.
+            skip: self
+                .skip_until
+                .filter(|until| age <= *until / 2)
+                .map(|_| Skip::Segments),
+        }
     }
 
     /// The part that comes next.
@@ -202,16 +229,42 @@ mod tests {
     #[test]
     fn the_next_request_names_the_next_part() {
         let open = version(&format!("#EXTINF:2,\nseg-10.m4s\n{}{}", part(44), part(45)));
-        assert_eq!(open.next().wait, Some((11, Some(2))));
+        assert_eq!(open.next(Duration::ZERO).wait, Some((11, Some(2))));
         assert_eq!(open.position.whole, Some(Msn(10)));
         let whole = version(&format!("{}{}#EXTINF:2,\nseg-10.m4s\n", part(40), part(41)));
-        assert_eq!(whole.next().wait, Some((11, Some(0))));
+        assert_eq!(whole.next(Duration::ZERO).wait, Some((11, Some(0))));
         assert_eq!(
             whole.segments().collect::<Vec<_>>(),
             [(Msn(10), vec![Cell(40), Cell(41)])]
         );
         let plain = version("#EXTINF:2,\nseg-10.m4s\n");
-        assert_eq!(plain.next().wait, Some((11, None)));
+        assert_eq!(plain.next(Duration::ZERO).wait, Some((11, None)));
+    }
+
+    #[test]
+    fn a_delta_update_is_merged_or_refused() {
+        let head = HEAD.replace("CAN-BLOCK", "CAN-SKIP-UNTIL=12.0,CAN-BLOCK");
+        let listed = |until: u64| -> String {
+            (10..until)
+                .map(|n| format!("#EXTINF:2,\nseg-{n}.m4s\n"))
+                .collect()
+        };
+        let text = |until: u64| format!("{head}{}{}", listed(until), part(until * 4));
+        let before = Version::read(text(30).into()).unwrap();
+        assert_eq!(before.next(Duration::from_secs(6)).skip, Some(Skip::Segments));
+        assert_eq!(before.next(Duration::from_secs(7)).skip, None);
+        assert_eq!(version(&part(40)).next(Duration::ZERO).skip, None);
+        let answer = delta::derive(&text(31), None).unwrap();
+        let merged = Version::follow(Some(&before), answer.clone().into()).unwrap();
+        assert_eq!(merged.body, text(31));
+        let full = Version::follow(Some(&before), text(31).into()).unwrap();
+        assert_eq!(full.body, text(31));
+        let late = Version::read(text(20).into()).unwrap();
+        assert!(matches!(
+            Version::follow(Some(&late), answer.clone().into()),
+            Err(Error::Delta(_))
+        ));
+        assert!(Version::follow(None, answer.into()).is_err());
     }
 
     #[test]

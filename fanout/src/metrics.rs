@@ -31,6 +31,8 @@ pub(crate) struct Meter {
     pub(crate) versions: Counter,
     /// Versions released before their newest part was here.
     pub(crate) early: Counter,
+    /// Delta updates that did not fit what was here; the full playlist was asked for instead.
+    pub(crate) misfits: Counter,
     /// From a version's arrival to its release.
     pub(crate) release: Histogram,
 }
@@ -71,6 +73,10 @@ impl Meter {
             "ringside_edge_early_versions_total",
             "Versions released before their newest part came."
         );
+        describe_counter!(
+            "ringside_edge_delta_misfits_total",
+            "Delta updates of parents that did not fit; the full playlist was asked for."
+        );
         describe_histogram!(
             "ringside_edge_release_seconds",
             "From a version's arrival to its release."
@@ -90,6 +96,7 @@ impl Meter {
             mirrors_ended: counter!("ringside_edge_mirrors_ended_total"),
             versions: counter!("ringside_edge_versions_total"),
             early: counter!("ringside_edge_early_versions_total"),
+            misfits: counter!("ringside_edge_delta_misfits_total"),
             release: histogram!("ringside_edge_release_seconds"),
         }
     }

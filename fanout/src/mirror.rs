@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::fetch::{Fetch, Keep};
-use crate::follow::{Step, Version};
+use crate::follow::{self, Step, Version};
 use crate::metrics::Meter;
 use crate::track::{Released, Track};
 use crate::upstream::{Error, Object, Parents};
@@ -38,6 +38,8 @@ enum Round {
     Next,
     /// Ask the same again after a pause.
     Again,
+    /// Ask the same again, at once and in full.
+    Misfit,
     /// Nothing follows.
     Ended,
 }
@@ -83,10 +85,13 @@ impl Mirror {
             match round {
                 Round::Next => {
                     pause = PAUSE.0;
-                    request = self.current().map(|now| now.version.next()).unwrap_or_default();
+                    request = self.next();
                 }
+                Round::Misfit => request.skip = None,
                 Round::Again => {
                     sleep(spread(pause)).await;
+                    // What is here has aged by the pause, and by the wait before it.
+                    request.skip = request.skip.and(self.next().skip);
                     pause = (pause * 2).min(PAUSE.1);
                 }
                 Round::Ended => return std::future::pending().await,
@@ -94,20 +99,31 @@ impl Mirror {
         }
     }
 
+    fn next(&self) -> Directives {
+        self.current()
+            .map(|now| now.version.next(now.received.elapsed()))
+            .unwrap_or_default()
+    }
+
     fn current(&self) -> Option<Arc<Released>> {
         self.track.version.borrow().clone()
     }
 
     async fn take(&self, object: Object, went_back: &mut Option<Instant>) -> Round {
-        let version = match Version::read(object.bytes) {
+        let before = self.current();
+        let version = match Version::follow(before.as_ref().map(|before| &before.version), object.bytes) {
             Ok(version) => version,
+            Err(follow::Error::Delta(error)) => {
+                tracing::debug!(stream = %self.track.stream, rendition = %self.track.id, %error, "asked in full");
+                self.meter.misfits.increment(1);
+                return Round::Misfit;
+            }
             Err(error) => {
                 let error = &error as &dyn std::error::Error;
                 tracing::warn!(stream = %self.track.stream, rendition = %self.track.id, error, "playlist refused");
                 return Round::Again;
             }
         };
-        let before = self.current();
         let step = before
             .as_ref()
             .map_or(Step::Ahead, |before| version.step_from(&before.version));
@@ -128,6 +144,7 @@ impl Mirror {
         self.wait_for_newest(&version, object.received).await;
         let ended = version.position.ended;
         let released = Released {
+            forms: self.track.forms(&version),
             version,
             available_us: object.available_us,
             received: object.received,

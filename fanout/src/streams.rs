@@ -87,8 +87,10 @@ impl Streams {
             return Ok(found);
         }
         let multivariant = self.multivariant(stream).await?;
-        let video = kind(&multivariant.bytes, track).ok_or(Refusal::Missing)?;
-        self.start(stream, track, video)
+        let text = std::str::from_utf8(&multivariant.bytes).map_err(|_| Refusal::Missing)?;
+        let video = kind(text, track).ok_or(Refusal::Missing)?;
+        let urgency = hls::delivery::urgency(text, track);
+        self.start(stream, track, video, urgency)
     }
 
     fn mirrored(&self, stream: &StreamId, track: &TrackId) -> Option<Arc<Track>> {
@@ -101,7 +103,13 @@ impl Streams {
             .cloned()
     }
 
-    fn start(self: &Arc<Self>, stream: &StreamId, id: &TrackId, video: bool) -> Result<Arc<Track>, Refusal> {
+    fn start(
+        self: &Arc<Self>,
+        stream: &StreamId,
+        id: &TrackId,
+        video: bool,
+        urgency: u8,
+    ) -> Result<Arc<Track>, Refusal> {
         if self.streams.len() >= self.streams_max && !self.streams.contains_key(stream) {
             return Err(Refusal::Crowded);
         }
@@ -113,7 +121,7 @@ impl Streams {
         if tracks.len() >= TRACKS_MAX {
             return Err(Refusal::Crowded);
         }
-        let track = Arc::new(Track::new(stream.clone(), id.clone(), video));
+        let track = Arc::new(Track::new(stream.clone(), id.clone(), video, urgency));
         tracks.insert(id.clone(), Arc::clone(&track));
         drop(tracks);
         let mirror = Mirror {
@@ -156,8 +164,7 @@ impl Streams {
 }
 
 /// Whether a multivariant playlist lists the track, and as video.
-fn kind(multivariant: &[u8], track: &TrackId) -> Option<bool> {
-    let text = std::str::from_utf8(multivariant).ok()?;
+fn kind(text: &str, track: &TrackId) -> Option<bool> {
     let uri = format!("{track}/media.m3u8");
     let quoted = format!("URI=\"{uri}\"");
     text.lines().find_map(|line| {
@@ -174,7 +181,7 @@ mod tests {
 
     #[test]
     fn only_listed_tracks_exist() {
-        let text = b"#EXTM3U\n#EXT-X-MEDIA:TYPE=AUDIO,URI=\"audio/media.m3u8\"\n#EXT-X-STREAM-INF:X\n360p/media.m3u8\n";
+        let text = "#EXTM3U\n#EXT-X-MEDIA:TYPE=AUDIO,URI=\"audio/media.m3u8\"\n#EXT-X-STREAM-INF:X\n360p/media.m3u8\n";
         let kind = |id: &str| kind(text, &TrackId::new(id).unwrap());
         assert_eq!(
             (kind("360p"), kind("audio"), kind("60p"), kind("media")),

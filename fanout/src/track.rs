@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use hls::id::{Cell, Msn, StreamId, TrackId};
 use hls::path::{Object as Name, Resource};
+use hls::playlist::delta::History;
+use listen::playlist::Forms;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -21,6 +23,10 @@ pub(crate) struct Track {
     pub(crate) stream: StreamId,
     pub(crate) id: TrackId,
     pub(crate) video: bool,
+    /// RFC 9218 urgency of its media.
+    pub(crate) urgency: u8,
+    /// Date ranges of the versions so far; only its mirror writes.
+    pub(crate) dates: Mutex<History>,
     /// The newest version viewers may see.
     pub(crate) version: watch::Sender<Option<Arc<Released>>>,
     /// Newest part held; moves before the version that lists it.
@@ -36,6 +42,8 @@ pub(crate) struct Track {
 #[derive(Debug)]
 pub(crate) struct Released {
     pub(crate) version: Version,
+    /// Its text, also as delta update and compressed.
+    pub(crate) forms: Forms,
     pub(crate) available_us: Option<u64>,
     pub(crate) received: Instant,
 }
@@ -47,11 +55,13 @@ struct Live {
 }
 
 impl Track {
-    pub(crate) fn new(stream: StreamId, id: TrackId, video: bool) -> Self {
+    pub(crate) fn new(stream: StreamId, id: TrackId, video: bool, urgency: u8) -> Self {
         Self {
             stream,
             id,
             video,
+            urgency,
+            dates: Mutex::default(),
             version: watch::Sender::default(),
             held: watch::Sender::default(),
             live: RwLock::default(),
@@ -64,6 +74,17 @@ impl Track {
     pub(crate) fn touch(&self) {
         let ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.used_ms.store(ms, Ordering::Relaxed);
+    }
+
+    /// A version's text with what of it is new, for delta updates.
+    pub(crate) fn forms(&self, version: &Version) -> Forms {
+        let until = version.skip_until.unwrap_or_default();
+        let lists = version.parsed.dates.iter().map(String::as_str);
+        let mut dates = self.dates.lock().unwrap_or_else(PoisonError::into_inner);
+        Forms::new(
+            version.body.clone(),
+            dates.note(self.started.elapsed(), until, lists),
+        )
     }
 
     /// Time since a viewer last asked.
@@ -127,6 +148,7 @@ impl Track {
     /// Forgets everything: the parent started anew.
     pub(crate) fn forget(&self) {
         *self.live.write().unwrap_or_else(PoisonError::into_inner) = Live::default();
+        *self.dates.lock().unwrap_or_else(PoisonError::into_inner) = History::default();
         self.held.send_replace(Cell::default());
     }
 }

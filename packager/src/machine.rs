@@ -10,9 +10,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use feed::cue::Kind;
 use feed::{Cue, Hello, Shape, Unit};
+use hls::delivery;
 use hls::id::{Cell, Epoch, Msn};
 use hls::path::Object;
+use hls::playlist::delta::{self, History};
 use hls::timeline::{Config, Error, Life, Mark, MarkKind, Marked, Progress, Timeline};
+use listen::playlist::{Form, Forms};
 
 use crate::assemble::{Assembler, Finished, Pace, Taken, init};
 use crate::multivariant::{has_one_kind_of_sound, multivariant};
@@ -32,8 +35,10 @@ pub(crate) struct Machine {
     assemblers: Vec<Assembler>,
     /// Bytes of cells that other tracks have yet to deliver.
     staged: BTreeMap<Cell, Vec<Option<Bytes>>>,
-    multivariant: Bytes,
+    multivariant: Form,
     tracks: Vec<Track>,
+    /// Date ranges of all tracks, which have the same.
+    dates: History,
     /// The ladder whose first unit has yet to say from where on it is here.
     coming: Option<Life>,
 }
@@ -41,7 +46,7 @@ pub(crate) struct Machine {
 /// What a feed's first words say of its tracks.
 struct Described {
     tracks: Vec<Track>,
-    multivariant: Bytes,
+    multivariant: Form,
     life: Life,
 }
 
@@ -62,12 +67,17 @@ impl Described {
                 id: track.id.clone(),
                 video: track.is_video(),
                 inits: vec![(init.hash, init.bytes)],
-                playlist: Bytes::new(),
+                urgency: 0,
+                playlist: Forms::default(),
             });
+        }
+        let multivariant = multivariant(&hello.shape, &codecs).render();
+        for track in &mut tracks {
+            track.urgency = delivery::urgency(&multivariant, &track.id);
         }
         Ok(Self {
             tracks,
-            multivariant: multivariant(&hello.shape, &codecs).render().into(),
+            multivariant: Form::new(multivariant),
             life: Life {
                 first: Cell(hello.epoch.0),
                 discontinuity: hello.discontinuity,
@@ -100,6 +110,7 @@ impl Machine {
             timeline: Timeline::new(config, life.clone()),
             staged: BTreeMap::new(),
             tracks,
+            dates: History::default(),
             coming: Some(life),
         })
     }
@@ -295,14 +306,17 @@ impl Machine {
         end.is_some_and(|end| end.saturating_sub(time(self.opening)) >= grid.part_hold_back())
     }
 
-    pub(crate) fn view(&self, newest: Cell, available_us: u64) -> View {
+    /// `at` is the moment of publication, of a clock that does not jump.
+    pub(crate) fn view(&mut self, newest: Cell, available_us: u64, at: Duration) -> View {
         let mut tracks = self.tracks.clone();
-        for (i, track) in tracks.iter_mut().enumerate() {
-            track.playlist = self
-                .timeline
-                .playlist(i)
-                .map(|media| media.render().into())
-                .unwrap_or_default();
+        let texts: Vec<String> = (0..tracks.len())
+            .filter_map(|track| Some(self.timeline.playlist(track)?.render()))
+            .collect();
+        let first = texts.first().map_or("", String::as_str);
+        let until = delta::offered(first).unwrap_or_default();
+        let recent = self.dates.note(at, until, delta::dates(first));
+        for (track, text) in tracks.iter_mut().zip(texts) {
+            track.playlist = Forms::new(text, recent.clone());
         }
         let position = self
             .timeline

@@ -10,14 +10,14 @@ use hls::reload::Verdict;
 use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use listen::Body;
-use listen::answer::{Found, Refused, media_type, preflight, refusal, success};
+use listen::answer::{Content, Found, Refused, media_type, preflight, refusal, success};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::access::{self, Key, Ledger};
 use crate::metrics::OriginMeter;
-use crate::window::{Stream, Streams, View};
+use crate::window::{Stream, Streams, Track, View};
 
 /// How long a request for a stream that is known but has not started may wait.
 const START_WAIT: Duration = Duration::from_secs(10);
@@ -46,17 +46,16 @@ impl Origin {
     pub(crate) async fn answer(self, request: Request<Incoming>) -> Response<Body> {
         let shared = &self.0;
         shared.meter.requests.increment(1);
-        let head = match *request.method() {
-            Method::GET => false,
-            Method::HEAD => true,
+        match *request.method() {
+            Method::GET | Method::HEAD => {}
             Method::OPTIONS => return preflight(),
             _ => return refusal(&Refused::method()),
-        };
+        }
         let found = shared.find(request.uri()).await;
         match found {
             Ok((resource, (found, version))) => {
                 shared.count(&request, resource, version);
-                success(found, head)
+                success(found, &request)
             }
             Err(refused) => {
                 shared.meter.refusals.increment(1);
@@ -187,9 +186,10 @@ impl Wait<'_> {
                         Answer::Plain
                     };
                     let found = Found {
-                        body: track.playlist.clone().into(),
+                        content: Content::Text(track.playlist.form(directives.skip)),
                         kind: delivery::PLAYLIST_TYPE,
                         answer,
+                        urgency: delivery::PLAYLIST_URGENCY,
                         available_us: Some(view.available_us),
                         age: None,
                         target_duration: position.target_duration,
@@ -210,15 +210,12 @@ impl Wait<'_> {
     async fn part(&mut self, stream: &Stream, track: &TrackId, cell: Cell) -> Result<Found, Refused> {
         loop {
             let view = self.now();
-            let (index, kind) = view
-                .track(track)
-                .map(|(i, track)| (i, media_type(track.video)))
-                .ok_or_else(no_track)?;
+            let (index, found) = view.track(track).ok_or_else(no_track)?;
             let position = view.position.ok_or_else(no_track)?;
             if let Some((bytes, available_us)) = stream.part(index, cell) {
                 return Ok(media(
                     bytes.into(),
-                    kind,
+                    found,
                     Some(available_us),
                     position.target_duration,
                 ));
@@ -237,11 +234,12 @@ fn no_track() -> Refused {
     Refused::new(StatusCode::NOT_FOUND, "no such track")
 }
 
-fn media(body: Body, kind: &'static str, available_us: Option<u64>, target_duration: Duration) -> Found {
+fn media(body: Body, track: &Track, available_us: Option<u64>, target_duration: Duration) -> Found {
     Found {
-        body,
-        kind,
+        content: Content::Media(body),
+        kind: media_type(track.video),
         answer: Answer::Media,
+        urgency: track.urgency,
         available_us,
         age: None,
         target_duration,
@@ -250,9 +248,10 @@ fn media(body: Body, kind: &'static str, available_us: Option<u64>, target_durat
 
 fn multivariant(view: &View) -> Found {
     Found {
-        body: view.multivariant.clone().into(),
+        content: Content::Text(view.multivariant.clone()),
         kind: delivery::PLAYLIST_TYPE,
         answer: Answer::Plain,
+        urgency: delivery::PLAYLIST_URGENCY,
         available_us: None,
         age: None,
         target_duration: view.position.map_or(Duration::ZERO, |at| at.target_duration),
@@ -263,12 +262,7 @@ fn init(view: &View, track: &TrackId, hash: hls::path::Hash) -> Result<Found, Re
     let (_, track) = view.track(track).ok_or_else(no_track)?;
     let missing = || Refused::new(StatusCode::NOT_FOUND, "no such init segment");
     let bytes = track.init(hash).ok_or_else(missing)?;
-    Ok(media(
-        bytes.clone().into(),
-        media_type(track.video),
-        None,
-        Duration::ZERO,
-    ))
+    Ok(media(bytes.clone().into(), track, None, Duration::ZERO))
 }
 
 fn segment(stream: &Stream, view: &View, track: &TrackId, msn: Msn) -> Result<Found, Refused> {
@@ -278,7 +272,7 @@ fn segment(stream: &Stream, view: &View, track: &TrackId, msn: Msn) -> Result<Fo
     let target_duration = view.position.map_or(Duration::ZERO, |at| at.target_duration);
     Ok(media(
         parts.into_iter().collect(),
-        media_type(track.video),
+        track,
         Some(available_us),
         target_duration,
     ))

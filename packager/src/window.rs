@@ -11,6 +11,7 @@ use hls::id::{Cell, Epoch, Msn, StreamId, TrackId};
 use hls::path::Hash;
 use hls::reload::Position;
 use hls::timeline::{Marked, Progress};
+use listen::playlist::{Form, Forms};
 use tokio::sync::watch;
 
 use crate::assemble::Taken;
@@ -68,6 +69,8 @@ pub(crate) struct Stream {
     /// Bytes by cell, one place per track. Written on publication, read for every part that is served.
     cells: RwLock<BTreeMap<Cell, Published>>,
     view: watch::Sender<Arc<View>>,
+    /// What date ranges are dated by, for delta updates.
+    started: Instant,
     meter: Meter,
 }
 
@@ -84,7 +87,7 @@ pub(crate) struct View {
     pub(crate) newest: Cell,
     /// When the newest cell was published, microseconds of Unix time.
     pub(crate) available_us: u64,
-    pub(crate) multivariant: Bytes,
+    pub(crate) multivariant: Form,
     pub(crate) tracks: Vec<Track>,
 }
 
@@ -95,7 +98,9 @@ pub(crate) struct Track {
     pub(crate) video: bool,
     /// Init segments of all ladders whose parts are still served.
     pub(crate) inits: Vec<(Hash, Bytes)>,
-    pub(crate) playlist: Bytes,
+    /// RFC 9218 urgency of its media.
+    pub(crate) urgency: u8,
+    pub(crate) playlist: Forms,
 }
 
 impl Track {
@@ -117,6 +122,7 @@ impl Stream {
             machine: Mutex::default(),
             cells: RwLock::default(),
             view: watch::Sender::default(),
+            started: Instant::now(),
             meter: Meter::new(),
         }
     }
@@ -262,7 +268,9 @@ impl Stream {
         drop(cells);
         #[expect(clippy::cast_precision_loss, reason = "a gauge")]
         self.meter.window_bytes.set(held as f64);
-        self.view.send_replace(Arc::new(machine.view(last, available_us)));
+        let at = self.started.elapsed();
+        self.view
+            .send_replace(Arc::new(machine.view(last, available_us, at)));
     }
 }
 

@@ -4,25 +4,38 @@ use std::time::Duration;
 
 use hls::delivery::{self, Answer, cache_control};
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use http::{Response, StatusCode};
+use http::{Method, Request, Response, StatusCode};
 
 use crate::Body;
+use crate::negotiate::{Asked, accepts_gzip, is_known, range};
+use crate::playlist::Form;
 
 /// Something found, before headers.
 #[derive(Debug)]
 pub struct Found {
-    /// The bytes.
-    pub body: Body,
+    /// What it is.
+    pub content: Content,
     /// Content-Type.
     pub kind: &'static str,
     /// How long caches may keep it.
     pub answer: Answer,
+    /// How urgent it is (RFC 9218), by [`delivery::PLAYLIST_URGENCY`] or [`delivery::urgency`].
+    pub urgency: u8,
     /// When the origin published it, microseconds of its Unix time.
     pub available_us: Option<u64>,
     /// How long a cache of ours has had it; `None` at the origin.
     pub age: Option<Duration>,
     /// The stream's target duration, which cache lives are counted in.
     pub target_duration: Duration,
+}
+
+/// What is found.
+#[derive(Debug)]
+pub enum Content {
+    /// A playlist: compressed for who accepts that.
+    Text(Form),
+    /// Media: never compressed, and given in ranges. Under one URL it never changes.
+    Media(Body),
 }
 
 /// A refusal, in the words the client gets.
@@ -57,24 +70,96 @@ pub fn media_type(video: bool) -> &'static str {
     }
 }
 
-/// The answer with what was found; `head` leaves the body out.
-pub fn success(found: Found, head: bool) -> Response<Body> {
-    let length = found.body.len();
-    let mut response = Response::new(if head { Body::empty() } else { found.body });
+/// The answer with what was found, as the request's headers want it; without a body for HEAD.
+pub fn success<B>(found: Found, request: &Request<B>) -> Response<Body> {
+    let asked = request.headers();
+    let is_text = matches!(found.content, Content::Text(_));
+    let (mut body, etag, is_gzip) = match found.content {
+        Content::Text(form) => {
+            let is_gzip = accepts_gzip(asked);
+            let bytes = if is_gzip { form.gzip() } else { form.plain() };
+            (Body::from(bytes.clone()), form.etag(is_gzip), is_gzip)
+        }
+        Content::Media(body) => {
+            let etag = format!("\"{:x}\"", body.len());
+            (body, etag, false)
+        }
+    };
+    let mut response = Response::new(Body::empty());
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(found.kind));
-    headers.insert(header::CONTENT_LENGTH, length.into());
-    if let Ok(value) = HeaderValue::try_from(cache_control(found.answer, found.target_duration)) {
-        headers.insert(header::CACHE_CONTROL, value);
-    }
-    if let Some(at) = found.available_us {
-        headers.insert(HeaderName::from_static(delivery::AVAILABLE), at.into());
+    let mut put = |name: HeaderName, value: &str| {
+        // What we write is visible ASCII.
+        if let Ok(value) = HeaderValue::try_from(value) {
+            headers.insert(name, value);
+        }
+    };
+    put(header::ETAG, &etag);
+    put(
+        header::CACHE_CONTROL,
+        &cache_control(found.answer, found.target_duration),
+    );
+    put(PRIORITY, &format!("u={}", found.urgency));
+    if is_text {
+        put(header::VARY, "Accept-Encoding");
     }
     if let Some(age) = found.age {
-        headers.insert(header::AGE, age.as_secs().into());
+        put(header::AGE, &age.as_secs().to_string());
+    }
+    if let Some(at) = found.available_us {
+        put(HeaderName::from_static(delivery::AVAILABLE), &at.to_string());
     }
     allow_origins(headers);
+    if is_known(asked, &etag) {
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+        return response;
+    }
+    let length = body.len();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(found.kind));
+    if is_gzip {
+        headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    }
+    if !is_text {
+        headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+        // RFC 9110 §14.2: a range is for GET alone.
+        let is_get = request.method() == Method::GET;
+        let range = if is_get {
+            range(asked, &etag, length)
+        } else {
+            Asked::Whole
+        };
+        match range {
+            Asked::Whole => {}
+            Asked::Part(part) => {
+                content_range(
+                    headers,
+                    &format!("bytes {}-{}/{length}", part.start, part.end - 1),
+                );
+                body = body.slice(part);
+                *response.status_mut() = StatusCode::PARTIAL_CONTENT;
+            }
+            Asked::Unsatisfiable => {
+                content_range(headers, &format!("bytes */{length}"));
+                body = Body::empty();
+                *response.status_mut() = StatusCode::RANGE_NOT_SATISFIABLE;
+            }
+        }
+    }
     response
+        .headers_mut()
+        .insert(header::CONTENT_LENGTH, body.len().into());
+    if request.method() != Method::HEAD {
+        *response.body_mut() = body;
+    }
+    response
+}
+
+/// RFC 9218 §5.
+const PRIORITY: HeaderName = HeaderName::from_static("priority");
+
+fn content_range(headers: &mut HeaderMap, value: &str) {
+    if let Ok(value) = HeaderValue::try_from(value) {
+        headers.insert(header::CONTENT_RANGE, value);
+    }
 }
 
 /// The answer that refuses.
@@ -99,7 +184,14 @@ pub fn preflight() -> Response<Body> {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::NO_CONTENT;
     let headers = response.headers_mut();
-    headers.insert(header::ALLOW, HeaderValue::from_static("GET, HEAD, OPTIONS"));
+    let methods = HeaderValue::from_static("GET, HEAD, OPTIONS");
+    headers.insert(header::ALLOW, methods.clone());
+    headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, methods);
+    headers.insert(
+        header::ACCESS_CONTROL_ALLOW_HEADERS,
+        HeaderValue::from_static(delivery::ALLOWED),
+    );
+    headers.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("86400"));
     allow_origins(headers);
     response
 }

@@ -23,6 +23,18 @@ impl Body {
         self.0.iter().map(|chunk| chunk.len() as u64).sum()
     }
 
+    /// These bytes of it, shared.
+    pub(crate) fn slice(&self, range: std::ops::Range<u64>) -> Self {
+        let mut at = 0_u64;
+        let cut = |chunk: &Bytes| {
+            let (start, end) = (at, at + chunk.len() as u64);
+            at = end;
+            let inside = |place: u64| usize::try_from(place.clamp(start, end) - start).unwrap_or(chunk.len());
+            chunk.slice(inside(range.start)..inside(range.end))
+        };
+        self.0.iter().map(cut).collect()
+    }
+
     /// Whether there is nothing to send.
     pub fn is_empty(&self) -> bool {
         self.len() == 0

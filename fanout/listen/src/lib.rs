@@ -1,7 +1,7 @@
 //! HTTP listeners of origin, edge and ops: bounded connections, deadlines, TLS, and a drain that loses nobody.
 //!
 //! Code map: `serve` the accept loop, [`Body`] an answer made of shared chunks, [`answer`] the headers that
-//! origin and edge share, [`tls`] the certificate.
+//! origin and edge share, [`playlist`] a text's delta and compressed forms, `negotiate` what headers ask for, [`tls`] the certificate.
 //!
 //! Invariants:
 //! - A connection has a deadline in every state: TLS handshake, request head, idle, and unacknowledged bytes.
@@ -11,6 +11,8 @@
 pub mod answer;
 mod body;
 mod metrics;
+mod negotiate;
+pub mod playlist;
 mod serve;
 pub mod tls;
 

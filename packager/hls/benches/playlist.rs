@@ -63,6 +63,7 @@ fn verdict(bencher: Bencher, (ahead, verdict): (u64, Verdict)) {
     let position = live(Profile::Low).position().expect("it has been fed");
     let directives = Directives {
         wait: Some((position.last.0 + ahead, Some(0))),
+        skip: None,
     };
     assert_eq!(position.playlist(&directives), verdict);
     bencher.bench(|| black_box(&position).playlist(black_box(&directives)));
@@ -103,4 +104,52 @@ fn live(profile: Profile) -> Timeline {
         }
     }
     timeline
+}
+
+/// Six hours of segments of two seconds, as a rewind playlist lists them.
+fn six_hours() -> String {
+    let mut media = media(Profile::Low);
+    let whole = media.segments.first().expect("it has been fed").clone();
+    let mut listed = vec![whole; 10_800];
+    for (msn, segment) in listed.iter_mut().enumerate() {
+        segment.parts.clear();
+        if let Some(whole) = &mut segment.whole {
+            whole.uri = format!("seg-{}.m4s", 40_000_000 + msn);
+        }
+    }
+    listed.append(&mut media.segments);
+    media.segments = listed;
+    media.render()
+}
+
+/// A delta update of a text, dates included: what the first one costs who asks for a version's.
+#[divan::bench(args = [false, true])]
+fn delta(bencher: Bencher, six: bool) {
+    let text = if six {
+        six_hours()
+    } else {
+        media(Profile::Low).render()
+    };
+    let recent = playlist::delta::Recent::default();
+    assert!(playlist::delta::derive(&text, Some(&recent)).is_some_and(|delta| delta.len() < 10_000));
+    let derive = || playlist::delta::derive(black_box(&text), Some(&recent));
+    bencher.counter(BytesCount::of_str(&text)).bench(derive);
+}
+
+/// What copying that text costs, to compare with.
+#[divan::bench]
+fn copy(bencher: Bencher) {
+    let text = six_hours();
+    bencher
+        .counter(BytesCount::of_str(&text))
+        .bench(|| black_box(&text).clone());
+}
+
+/// The same text of a delta update and the version before.
+#[divan::bench]
+fn merge(bencher: Bencher) {
+    let text = six_hours();
+    let delta = playlist::delta::derive(&text, None).expect("there is much to skip");
+    assert_eq!(playlist::delta::merge(&text, &delta).as_ref(), Ok(&text));
+    bencher.bench(|| playlist::delta::merge(black_box(&text), black_box(&delta)));
 }

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use crate::id::TrackId;
+use crate::playlist::attribute;
+
 /// Type of playlists (Apple authoring 10.4).
 pub const PLAYLIST_TYPE: &str = "application/vnd.apple.mpegurl";
 /// Type of video parts, segments and init segments.
@@ -13,7 +16,40 @@ pub const AUDIO_TYPE: &str = "audio/mp4";
 pub const AVAILABLE: &str = "ringside-available";
 
 /// Response headers that pages may read across origins; players need `age` for their tune-in.
-pub const EXPOSED: &str = "age,date,content-length,ringside-available";
+pub const EXPOSED: &str = "age,date,content-length,content-range,etag,ringside-available";
+
+/// Request headers that pages may send across origins: ranges, conditions, and CMCD (CTA-5004).
+pub const ALLOWED: &str = "range,if-range,if-none-match,cmcd-request,cmcd-object,cmcd-status,cmcd-session";
+
+/// RFC 9218 urgency of playlists (rfc8216bis B.1).
+pub const PLAYLIST_URGENCY: u8 = 1;
+
+/// RFC 9218 urgency of a track's media, from 2 to 6, by its place among the variants of a multivariant playlist: a higher
+/// bit rate is never more urgent than a lower one (rfc8216bis B.1). Sound is first, for every variant needs it.
+pub fn urgency(multivariant: &str, track: &TrackId) -> u8 {
+    let uri = format!("{track}/media.m3u8");
+    let mut lines = multivariant.lines();
+    let (mut rates, mut own) = (Vec::new(), None);
+    while let Some(line) = lines.next() {
+        let Some(list) = line.strip_prefix("#EXT-X-STREAM-INF:") else {
+            continue;
+        };
+        let rate: u64 = attribute(list, "BANDWIDTH")
+            .and_then(|rate| rate.parse().ok())
+            .unwrap_or(u64::MAX);
+        rates.push(rate);
+        // A track of several variants is as urgent as the lowest one makes it.
+        if lines.next().is_some_and(|line| line == uri) && own.is_none_or(|own| rate < own) {
+            own = Some(rate);
+        }
+    }
+    rates.sort_unstable();
+    rates.dedup();
+    let lower = own.map(|own| rates.iter().filter(|rate| **rate < own).count());
+    lower.map_or(2, |lower| {
+        u8::try_from(lower).unwrap_or(u8::MAX).saturating_add(3).min(6)
+    })
+}
 
 /// What was answered, as far as caches care.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +88,17 @@ pub fn cache_control(answer: Answer, target_duration: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_lower_bit_rate_is_never_less_urgent() {
+        let variants = [("d", 8), ("b", 2), ("f", 99), ("a", 1), ("c", 4), ("b", 3)];
+        let text: String = variants
+            .iter()
+            .map(|(track, rate)| format!("#EXT-X-STREAM-INF:BANDWIDTH={rate}\n{track}/media.m3u8\n"))
+            .collect();
+        let of = |track: &str| urgency(&text, &TrackId::new(track).unwrap());
+        assert_eq!(["sound", "a", "b", "c", "d", "f"].map(of), [2, 3, 4, 6, 6, 6]);
+    }
 
     #[test]
     fn lifetimes_follow_the_draft_except_for_refusals() {

@@ -29,6 +29,7 @@
 //! | *preload hint* | the URI of the part that comes next; a request for it waits |
 //! | *rendition report* | where the other tracks' playlists end |
 //! | *part hold back* | how far from the end a player starts |
+//! | *delta update* | a playlist without the segments its reader has; made of a full text and merged into one |
 //! | *epoch* | life of one ladder: its first cell |
 //! | *life* | one ladder's time on air; the next one follows behind an EXT-X-DISCONTINUITY |
 //! | *origin* | the packager's HTTP face; *edge* serves viewers from *mirrors* of it |

@@ -114,6 +114,17 @@ pub fn sibling(track: &TrackId) -> String {
 pub struct Directives {
     /// `_HLS_msn` and, with it, `_HLS_part`.
     pub wait: Option<(u64, Option<u64>)>,
+    /// `_HLS_skip`.
+    pub skip: Option<Skip>,
+}
+
+/// What a delta update may leave out (rfc8216bis §6.2.5.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Skip {
+    /// `YES`: segments.
+    Segments,
+    /// `v2`: segments and date ranges.
+    Dates,
 }
 
 /// Why directives are refused with 400.
@@ -133,32 +144,53 @@ pub enum DirectiveError {
 impl Directives {
     /// Reads a query. Arguments that are not ours, CMCD among them, are dropped: they are part of no key.
     pub fn parse(query: &str) -> Result<Self, DirectiveError> {
-        let (mut msn, mut part) = (None, None);
+        let (mut msn, mut part, mut skip) = (None, None, None);
         for pair in query.split('&') {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             match name {
                 "_HLS_msn" => take(&mut msn, "_HLS_msn", value)?,
                 "_HLS_part" => take(&mut part, "_HLS_part", value)?,
-                // rfc8216bis §6.2.5: unknown _HLS_ parameters are ignored; skipping is not offered.
+                "_HLS_skip" => {
+                    // rfc8216bis §6.2.5.1 knows two values; any other asks for nothing that we know.
+                    let known = match value {
+                        "YES" => Some(Skip::Segments),
+                        "v2" => Some(Skip::Dates),
+                        _ => None,
+                    };
+                    if skip.replace(known).is_some() {
+                        return Err(DirectiveError::Twice("_HLS_skip"));
+                    }
+                }
+                // rfc8216bis §6.2.5: unknown _HLS_ parameters are ignored.
                 _ => {}
             }
         }
-        match (msn, part) {
-            (None, Some(_)) => Err(DirectiveError::PartAlone), // rfc8216bis §6.2.5.2
-            (None, None) => Ok(Self::default()),
-            (Some(msn), part) => Ok(Self {
-                wait: Some((msn, part)),
-            }),
-        }
+        let wait = match (msn, part) {
+            (None, Some(_)) => return Err(DirectiveError::PartAlone), // rfc8216bis §6.2.5.2
+            (None, None) => None,
+            (Some(msn), part) => Some((msn, part)),
+        };
+        Ok(Self {
+            wait,
+            skip: skip.flatten(),
+        })
     }
 
     /// The query that asks for this, without `?`; directives in the order caches expect.
     pub fn query(&self) -> Option<String> {
         // rfc8216bis §6.3.2: parameters in UTF-8 order, so that caches see one key.
-        self.wait.map(|(msn, part)| match part {
+        let wait = self.wait.map(|(msn, part)| match part {
             Some(part) => format!("_HLS_msn={msn}&_HLS_part={part}"),
             None => format!("_HLS_msn={msn}"),
-        })
+        });
+        let skip = self.skip.map(|skip| match skip {
+            Skip::Segments => "_HLS_skip=YES",
+            Skip::Dates => "_HLS_skip=v2",
+        });
+        match (wait, skip) {
+            (Some(wait), Some(skip)) => Some(format!("{wait}&{skip}")),
+            (wait, skip) => wait.or(skip.map(str::to_owned)),
+        }
     }
 }
 
@@ -216,6 +248,15 @@ mod tests {
         assert_eq!(wait("_HLS_msn=5"), Some((5, None)));
         assert_eq!(wait("_HLS_part=2&CMCD=x&_HLS_msn=5"), Some((5, Some(2))));
         assert_eq!(wait("_HLS_future=1&_HLS_skip=YES"), None);
+        let skip = |q: &str| Directives::parse(q).unwrap().skip;
+        assert_eq!(skip("_HLS_skip=YES&CMCD=x"), Some(Skip::Segments));
+        assert_eq!(skip("_HLS_msn=1&_HLS_skip=v2"), Some(Skip::Dates));
+        assert_eq!(
+            [skip("_HLS_skip=v3"), skip("_HLS_skip=yes"), skip("_HLS_skip")],
+            [None; 3]
+        );
+        let all = Directives::parse("_HLS_skip=v2&_HLS_part=2&_HLS_msn=5").unwrap();
+        assert_eq!(all.query().unwrap(), "_HLS_msn=5&_HLS_part=2&_HLS_skip=v2");
         for bad in [
             "_HLS_msn=-1",
             "_HLS_msn=",
@@ -225,6 +266,7 @@ mod tests {
             "_HLS_msn=1&_HLS_part=+1",
             "_HLS_part=1",
             "_HLS_msn=1&_HLS_msn=2",
+            "_HLS_skip=YES&_HLS_skip=v2",
         ] {
             assert!(Directives::parse(bad).is_err(), "{bad}");
         }

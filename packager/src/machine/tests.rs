@@ -82,8 +82,8 @@ fn feed(machine: &mut Machine, first: u64, cell: u64) -> Option<Shown> {
         Progress::Published { first, last } => {
             assert_eq!((first, last), (Cell(cell), Cell(cell)));
             machine.retain();
-            let view = machine.view(last, 0);
-            let text = |track: &Track| String::from_utf8(track.playlist.to_vec()).unwrap();
+            let view = machine.view(last, 0, Duration::ZERO);
+            let text = |track: &Track| String::from_utf8(track.playlist.text().to_vec()).unwrap();
             let texts: Vec<String> = view.tracks.iter().map(text).collect();
             texts
                 .iter()

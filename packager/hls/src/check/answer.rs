@@ -6,7 +6,7 @@ mod refusal;
 use std::time::Duration;
 
 use super::{Rule, Violation, all, unless};
-use crate::playlist::{Parsed, parse};
+use crate::playlist::{Parsed, attribute, parse};
 
 pub use apart::{
     PROMPT_ROUND_TRIPS, rule_41_the_same_request_has_the_same_answer,
@@ -94,11 +94,29 @@ pub fn check(exchange: &Exchange) -> Vec<Violation> {
         &Read {
             exchange: exchange.clone(),
             before,
-            after: parse(&exchange.body).ok(),
+            after: parse(&unskipped(&exchange.body)).ok(),
             msn,
             part,
         },
     )
+}
+
+/// Segments counted in a delta update.
+const SKIPPED_MAX: usize = 100_000;
+
+/// A delta update with segments in the place of those it skips: they count, and nothing else of them matters here.
+fn unskipped(body: &str) -> String {
+    const TAG: &str = "#EXT-X-SKIP:";
+    let skip = |line: &str| {
+        attribute(line.strip_prefix(TAG)?, "SKIPPED-SEGMENTS")?
+            .parse()
+            .ok()
+    };
+    let line = |line| match skip(line) {
+        Some(count) => "#EXTINF:1,\nskipped\n".repeat(usize::min(count, SKIPPED_MAX)),
+        None => format!("{line}\n"),
+    };
+    body.lines().map(line).collect()
 }
 
 fn directive(query: &str, name: &str) -> Directive {
@@ -145,16 +163,26 @@ impl Read {
         (last.0 == msn && self.whole() == msn).then_some(last.1)
     }
 
-    /// The whole playlist as it was, without a wait.
+    /// The playlist as it was, without a wait.
     fn is_given_at_once(&self) -> bool {
+        let Exchange { status, release, .. } = &self.exchange;
+        *status == 200 && *release == Release::AtOnce && self.is_unchanged()
+    }
+
+    /// Whether the answer is the playlist before, or a delta update that ends where that did.
+    fn is_unchanged(&self) -> bool {
         let Exchange {
-            status,
-            release,
-            body,
-            before,
-            ..
+            query, body, before, ..
         } = &self.exchange;
-        *status == 200 && *release == Release::AtOnce && body == before
+        let end = |said: &Parsed| (said.media_sequence, said.last(), said.last_whole());
+        let skips = ["_HLS_skip=YES", "_HLS_skip=v2"];
+        let asked = query.split('&').any(|pair| skips.contains(&pair)) && !self.before.ended;
+        let ends_there = || {
+            self.after
+                .as_ref()
+                .is_some_and(|after| end(after) == end(&self.before))
+        };
+        body == before || (asked && body.contains("#EXT-X-SKIP:") && ends_there())
     }
 
     /// Whether the request is for something that is there already.

@@ -9,6 +9,7 @@
 //! | `siblings` | do a stream's playlists agree (26, 27, 62 to 68, 70) |
 //! | `clock` | dates, discontinuities and the window (69 to 77) |
 //! | `dates` | are date ranges well formed, kept, and the same everywhere (80 to 82) |
+//! | [`delta`] | does a delta update leave out what it may (46 to 53) |
 //! | `multivariant` | are a stream's renditions told apart (110 to 113) |
 //! | `successive` | may one playlist follow the other (9, 10, 55, 73 to 75, 94) |
 //! | [`cadence`] | do new parts and segments come in time (14, 15) |
@@ -25,6 +26,7 @@ mod clock;
 mod control;
 mod date;
 mod dates;
+pub mod delta;
 pub mod fetch;
 mod hints;
 mod multivariant;

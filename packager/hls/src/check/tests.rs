@@ -3,6 +3,7 @@
 mod clock;
 mod control;
 mod dates;
+mod delta;
 mod hints;
 mod multivariant;
 mod parts;

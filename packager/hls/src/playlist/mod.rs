@@ -1,6 +1,7 @@
 //! What playlists say: the model, its text ([`Media::render`]), and the text read back ([`parse()`]).
 
 mod date;
+pub mod delta;
 mod parse;
 mod render;
 

@@ -260,7 +260,7 @@ fn seconds(list: &str, name: &str) -> Option<Option<Duration>> {
 }
 
 /// Decimal seconds, exact to the nanosecond.
-fn seconds_of(text: &str) -> Option<Duration> {
+pub(super) fn seconds_of(text: &str) -> Option<Duration> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
     let digits = |t: &str| t.bytes().all(|b| b.is_ascii_digit());
     if whole.is_empty() || !digits(whole) || !digits(fraction) {

@@ -7,6 +7,9 @@ use super::{Media, Multivariant, Segment};
 use crate::path::sibling;
 use crate::time::date_time;
 
+/// CAN-SKIP-UNTIL, target durations (rfc8216bis §4.4.3.8: at least six).
+const SKIP_TARGETS: u32 = 6;
+
 impl Media {
     /// The playlist's text.
     pub fn render(&self) -> String {
@@ -23,7 +26,8 @@ impl Media {
         writeln!(out, "#EXT-X-TARGETDURATION:{}", self.target_duration.as_secs())?;
         writeln!(
             out,
-            "#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,PART-HOLD-BACK={}",
+            "#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,CAN-SKIP-UNTIL={},CAN-SKIP-DATERANGES=YES,PART-HOLD-BACK={}",
+            Seconds(self.target_duration * SKIP_TARGETS, 1),
             Seconds(self.part_hold_back, 3)
         )?;
         writeln!(

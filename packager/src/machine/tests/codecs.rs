@@ -112,7 +112,7 @@ fn what_is_published_of_every_codec_decodes() {
     hello.shape.tracks = codecs.into_iter().map(track).collect();
     let mut machine = Machine::new(&hello, WINDOW, 0).unwrap();
     let inits = machine
-        .view(Cell(FIRST), 0)
+        .view(Cell(FIRST), 0, Duration::ZERO)
         .tracks
         .into_iter()
         .map(|track| track.inits[0].1.to_vec());

@@ -1,6 +1,6 @@
 //! Requests that are refused at once.
 
-use super::{Directive, Exchange, Read, unless};
+use super::{Directive, Read, unless};
 
 /// rfc8216bis §6.2.5.2.
 pub(super) fn rule_33_a_part_without_msn_is_refused(read: &Read) -> Vec<String> {
@@ -32,9 +32,9 @@ pub(super) fn rule_40_directives_are_numbers_and_unknown_ones_ignored(read: &Rea
     if malformed && !read.before.ended {
         return unless(read.refused_at_once(), || read.said());
     }
-    let Exchange {
-        status, body, before, ..
-    } = &read.exchange;
     let plain = read.msn == Directive::Absent && read.part == Directive::Absent;
-    unless(!plain || (*status == 200 && body == before), || read.said())
+    unless(
+        !plain || (read.exchange.status == 200 && read.is_unchanged()),
+        || read.said(),
+    )
 }

@@ -110,6 +110,7 @@ fn wrong_machines_are_told_from_it() {
             |at, d| match wait(d) {
                 (msn, None) if d.wait.is_some() => at.playlist(&Directives {
                     wait: Some((msn, Some(0))),
+                    skip: None,
                 }),
                 _ => at.playlist(d),
             },
@@ -199,7 +200,7 @@ proptest! {
     fn any_request_at_any_time_is_answered_by_the_rules(
         cells in 1u64..60, msn in 0u64..30, part in proptest::option::of(0u64..30), then in 0usize..3,
     ) {
-        let query = Directives { wait: Some((40_000_000 - 8 + msn, part)) }.query().unwrap();
+        let query = Directives { wait: Some((40_000_000 - 8 + msn, part)), skip: None }.query().unwrap();
         let then = [Then::GoesOn, Then::Ends, Then::Stalls][then];
         prop_assert_eq!(answer::check(&exchange(MACHINE, cells, &query, then)), []);
     }
