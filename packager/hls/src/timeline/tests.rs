@@ -1,5 +1,6 @@
 mod dates;
 mod lives;
+mod long;
 
 use super::stage::{SEGMENT, Stage, URIS};
 use super::*;

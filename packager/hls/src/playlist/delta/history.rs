@@ -24,9 +24,9 @@ struct Known {
 /// What of a version's date ranges is new, and what has gone.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Recent {
-    pub(super) fresh: BTreeSet<String>,
+    pub(crate) fresh: BTreeSet<String>,
     /// IDs that have gone lately, oldest first.
-    pub(super) removed: Vec<String>,
+    pub(crate) removed: Vec<String>,
 }
 
 impl Recent {
