@@ -7,7 +7,11 @@ mod bytes;
 #[cfg(test)]
 mod catalogue;
 #[cfg(test)]
+mod delivery;
+#[cfg(test)]
 mod fetch;
+#[cfg(test)]
+mod headers;
 #[cfg(test)]
 mod lives;
 #[cfg(test)]

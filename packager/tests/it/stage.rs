@@ -48,10 +48,18 @@ impl Answer {
     }
 }
 
+/// An HTTP answer with all it says.
+#[derive(Debug, Clone)]
+pub(crate) struct Exact {
+    pub(crate) status: http::StatusCode,
+    pub(crate) headers: http::HeaderMap,
+    pub(crate) body: Bytes,
+}
+
 #[derive(Clone)]
 pub(crate) struct Reader {
-    client: Client<HttpConnector, Empty<Bytes>>,
-    origin: SocketAddr,
+    pub(crate) client: Client<HttpConnector, Empty<Bytes>>,
+    pub(crate) origin: SocketAddr,
 }
 
 impl Reader {
@@ -66,6 +74,28 @@ impl Reader {
                 status,
                 length,
                 body: response.into_body().collect().await.unwrap().to_bytes(),
+            }
+        };
+        timeout(PATIENCE, answer)
+            .await
+            .expect("every request is answered")
+    }
+
+    /// An answer with all it says.
+    pub(crate) async fn exact(&self, method: http::Method, path: &str, headers: &[(&str, &str)]) -> Exact {
+        let uri = format!("http://{}/live/main/{path}", self.origin);
+        let mut request = http::Request::builder().method(method).uri(uri);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(Empty::new()).unwrap();
+        let answer = async {
+            let response = self.client.request(request).await.unwrap();
+            let (parts, body) = response.into_parts();
+            Exact {
+                status: parts.status,
+                headers: parts.headers,
+                body: body.collect().await.unwrap().to_bytes(),
             }
         };
         timeout(PATIENCE, answer)

@@ -9,6 +9,7 @@ pub(super) const RULES: &[Rule<Said>] = &[
     (71, rule_71_every_discontinuity_has_a_date),
     (72, rule_72_a_new_map_is_a_discontinuity),
     (73, rule_73_the_discontinuity_sequence_is_given),
+    (76, rule_76_what_is_missing_is_a_gap),
     (77, rule_77_a_live_window_is_long_enough),
 ];
 
@@ -44,6 +45,17 @@ fn rule_73_the_discontinuity_sequence_is_given(said: &Said) -> Vec<String> {
     unless(said.parsed.discontinuity_sequence.is_some(), || {
         "no EXT-X-DISCONTINUITY-SEQUENCE".to_owned()
     })
+}
+
+/// rfc8216bis §6.2.1: a segment of which no part is there is not there.
+fn rule_76_what_is_missing_is_a_gap(said: &Said) -> Vec<String> {
+    let missing = |segment: &crate::playlist::ParsedSegment| {
+        segment.uri.is_some() && !segment.parts.is_empty() && segment.parts.iter().all(|part| part.gap)
+    };
+    let wrong = numbered(&said.parsed).filter(|(_, segment)| missing(segment) && !segment.gap);
+    wrong
+        .map(|(msn, _)| format!("segment {msn} has GAP parts alone and is none"))
+        .collect()
 }
 
 /// rfc8216bis §6.2.2.

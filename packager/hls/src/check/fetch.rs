@@ -12,6 +12,9 @@ pub enum Place {
     Listed,
     /// Its tag left the playlist when it was this far from the end, and the stream has gone on so far since.
     Removed(Duration),
+    /// A whole segment that left the playlist so long ago, by the stream's own time; the longest playlist that listed
+    /// it and the segment lasted so long together.
+    Left(Duration, Duration),
     /// The preload hint names it, and it comes.
     Hinted,
     /// Not hinted, this many parts after the last listed one, and it comes.
@@ -43,6 +46,7 @@ const RULES: &[Rule<Fetch>] = &[
     (58, rule_58_a_hinted_part_waits_and_comes_whole),
     (59, rule_59_a_part_a_little_ahead_waits_and_a_far_one_is_unknown),
     (60, rule_60_a_part_that_will_not_come_is_unknown),
+    (78, rule_78_a_removed_segment_stays_for_as_long_as_it_was_listed),
 ];
 
 /// Every rule about one fetch.
@@ -104,4 +108,12 @@ fn rule_59_a_part_a_little_ahead_waits_and_a_far_one_is_unknown(fetch: &Fetch) -
 fn rule_60_a_part_that_will_not_come_is_unknown(fetch: &Fetch) -> Vec<String> {
     let unknown = fetch.status == 404 && fetch.release == Release::Publication;
     unless(fetch.place != Place::Dropped || unknown, || said(fetch))
+}
+
+/// rfc8216bis §6.2.2.
+fn rule_78_a_removed_segment_stays_for_as_long_as_it_was_listed(fetch: &Fetch) -> Vec<String> {
+    let Place::Left(since, planned) = fetch.place else {
+        return Vec::new();
+    };
+    unless(since >= planned || given(fetch, Release::AtOnce), || said(fetch))
 }

@@ -6,15 +6,17 @@
 //! | `parts` | are parts and segments what they should be (rules 1 to 12, 19) |
 //! | `control` | does EXT-X-SERVER-CONTROL hold (21 to 28) |
 //! | `hints` | are preload hints right (54 to 57, 61) |
-//! | `siblings` | do a stream's playlists agree (26, 27, 62 to 68, 70) |
-//! | `clock` | dates, discontinuities and the window (69 to 77) |
+//! | `siblings` | do a stream's playlists agree (26, 27, 62 to 68, 70, 79) |
+//! | `clock` | dates, discontinuities, gaps and the window (69 to 77) |
 //! | `dates` | are date ranges well formed, kept, and the same everywhere (80 to 82) |
 //! | [`delta`] | does a delta update leave out what it may (46 to 53) |
-//! | `multivariant` | are a stream's renditions told apart (110 to 113) |
+//! | `features` | versions, variables, encryption, I-frames, interstitials, splices (20, 52, 83 to 93) |
+//! | [`delivery`] | do headers say what caches and pages need (95 to 104, 107) |
+//! | `multivariant` | are a stream's renditions told apart and announced (85, 86, 88, 100, 110 to 113) |
 //! | `successive` | may one playlist follow the other (9, 10, 55, 73 to 75, 94) |
 //! | [`cadence`] | do new parts and segments come in time (14, 15) |
 //! | [`answer`] | is a playlist request answered as it should be (30 to 44, 66) |
-//! | [`fetch`] | is a part or segment given when it should be (13, 16, 58 to 60) |
+//! | [`fetch`] | is a part or segment given when it should be (13, 16, 58 to 60, 78) |
 //!
 //! # Invariants
 //! - A checker shares no code with what it judges, except the parser: it would share its mistakes.
@@ -26,7 +28,9 @@ mod clock;
 mod control;
 mod date;
 mod dates;
+pub mod delivery;
 pub mod delta;
+mod features;
 pub mod fetch;
 mod hints;
 mod multivariant;
@@ -37,6 +41,8 @@ mod successive;
 mod tests;
 
 use std::time::Duration;
+
+pub use features::features;
 
 use crate::id::Msn;
 use crate::playlist::{Parsed, parse};
@@ -111,6 +117,7 @@ pub fn playlist(text: &str) -> Vec<Violation> {
     match Said::read(text) {
         Ok(said) => {
             let mut broken = all(&[TEXT_RULES], text);
+            broken.extend(features(text));
             broken.extend(all(
                 &[
                     parts::RULES,

@@ -6,11 +6,74 @@ use super::{Rule, tags, unless};
 use crate::playlist::attribute;
 
 pub(super) const RULES: &[Rule<str>] = &[
+    (85, rule_85_codecs_name_picture_and_sound),
+    (86, rule_86_rates_and_sizes_are_given),
+    (88, rule_88_steering_has_a_server_and_pathways),
+    (100, rule_100_all_is_on_one_host),
     (110, rule_110_names_tell_a_groups_members_apart),
     (111, rule_111_a_group_has_one_default_at_most),
     (112, rule_112_a_variants_group_is_there),
     (113, rule_113_captions_are_in_the_picture_of_all_variants),
 ];
+
+/// rfc8216bis §6.2.4, Apple authoring 9.1.
+fn rule_85_codecs_name_picture_and_sound(text: &str) -> Vec<String> {
+    const SOUND: [&str; 6] = ["mp4a", "ac-3", "ec-3", "opus", "flac", "alac"];
+    let wrong = |list: &&str| {
+        let codecs = attribute(list, "CODECS")
+            .unwrap_or_default()
+            .trim_matches('"')
+            .to_ascii_lowercase();
+        let sound = |codec: &&str| SOUND.iter().any(|name| codec.trim().starts_with(name));
+        let (sounds, pictures): (Vec<_>, Vec<_>) = codecs
+            .split(',')
+            .filter(|codec| !codec.is_empty())
+            .partition(sound);
+        (sounds.is_empty() && attribute(list, "AUDIO").is_some())
+            || (pictures.is_empty() && attribute(list, "RESOLUTION").is_some())
+            || codecs.is_empty()
+    };
+    let variants = tags(text, "#EXT-X-STREAM-INF");
+    variants.filter(wrong).map(str::to_owned).collect()
+}
+
+/// Apple authoring 9.2, 9.13 to 9.15.
+fn rule_86_rates_and_sizes_are_given(text: &str) -> Vec<String> {
+    let wrong = |list: &&str| {
+        let number = |name| attribute(list, name).and_then(|n| n.parse::<u64>().ok());
+        let rates = number("BANDWIDTH").zip(number("AVERAGE-BANDWIDTH"));
+        let sized = ["RESOLUTION", "FRAME-RATE"]
+            .iter()
+            .all(|name| attribute(list, name).is_some());
+        !sized || rates.is_none_or(|(peak, average)| peak < average)
+    };
+    let variants = tags(text, "#EXT-X-STREAM-INF");
+    variants.filter(wrong).map(str::to_owned).collect()
+}
+
+/// rfc8216bis §7.
+fn rule_88_steering_has_a_server_and_pathways(text: &str) -> Vec<String> {
+    let all: Vec<&str> = tags(text, "#EXT-X-CONTENT-STEERING").collect();
+    let [list] = all[..] else {
+        return unless(all.is_empty(), || "several EXT-X-CONTENT-STEERING".to_owned());
+    };
+    let server = attribute(list, "SERVER-URI").is_some_and(|uri| uri.len() > 2);
+    let mut variants = tags(text, "#EXT-X-STREAM-INF");
+    let pathways = variants.all(|list| attribute(list, "PATHWAY-ID").is_some());
+    unless(server && pathways, || list.to_owned())
+}
+
+/// rfc8216bis B.1.
+fn rule_100_all_is_on_one_host(text: &str) -> Vec<String> {
+    let attributes = tags(text, "#EXT-X-MEDIA").filter_map(|list| attribute(list, "URI"));
+    let lines = text.lines().filter(|line| !line.starts_with('#'));
+    let host = |uri: &str| -> Option<String> {
+        let (_, rest) = uri.trim_matches('"').split_once("//")?;
+        Some(rest.split('/').next().unwrap_or_default().to_owned())
+    };
+    let hosts: std::collections::BTreeSet<_> = attributes.chain(lines).map(host).collect();
+    unless(hosts.len() <= 1, || format!("{hosts:?}"))
+}
 
 /// Attribute lists by TYPE and GROUP-ID.
 fn groups(text: &str) -> BTreeMap<(&str, &str), Vec<&str>> {

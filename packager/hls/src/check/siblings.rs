@@ -23,6 +23,7 @@ pub(super) const RULES: &[Rule<Tracks>] = &[
     (67, rule_67_borders_are_the_same),
     (68, rule_68_discontinuities_are_the_same),
     (70, rule_70_dates_are_the_same),
+    (79, rule_79_all_end_together),
 ];
 
 impl Tracks {
@@ -282,4 +283,14 @@ fn rule_70_dates_are_the_same(tracks: &Tracks) -> Vec<String> {
         }));
     }
     out
+}
+
+/// rfc8216bis §6.2.4.
+fn rule_79_all_end_together(tracks: &Tracks) -> Vec<String> {
+    let differ = tracks
+        .pairs()
+        .filter(|(first, other)| first.said.parsed.ended != other.said.parsed.ended);
+    differ
+        .map(|(first, other)| format!("{} or {} has ended", first.uri, other.uri))
+        .collect()
 }

@@ -3,7 +3,9 @@
 mod clock;
 mod control;
 mod dates;
+mod delivery;
 mod delta;
+mod features;
 mod hints;
 mod multivariant;
 mod parts;

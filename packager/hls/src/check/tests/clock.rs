@@ -64,6 +64,26 @@ fn rule_75_a_number_keeps_its_uri() {
 }
 
 #[test]
+fn rule_76_what_is_missing_is_a_gap() {
+    let mut stage = running();
+    let cells = SEGMENT - 2 + SEGMENT;
+    for _ in 0..cells {
+        let cell = stage.timeline.due(0).unwrap();
+        stage
+            .timeline
+            .share(0, cell, crate::timeline::Share::Gap)
+            .unwrap();
+        for track in 1..URIS.len() {
+            stage
+                .timeline
+                .share(track, cell, stage.share(track, cell))
+                .unwrap();
+        }
+    }
+    mutant_of(&stage, 76, |media| media.segments.last_mut().unwrap().gap = false);
+}
+
+#[test]
 fn rule_77_a_live_window_is_long_enough() {
     mutant(77, |media| {
         media.segments.drain(..12);

@@ -54,7 +54,7 @@ fn rule_80_date_ranges_are_well_formed() {
 }
 
 #[test]
-fn rule_80_an_id_never_changes_what_it_said() {
+fn an_id_never_changes_what_it_said() {
     let (was, grown) = (with(&[GOOD]), with(&[&format!("{GOOD},DURATION=5")]));
     clean(&successive(&was, &grown));
     only(80, &successive(&grown, &was));

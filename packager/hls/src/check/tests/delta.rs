@@ -109,6 +109,15 @@ fn rule_52_the_version_is_as_high_as_the_tags_need() {
     mutant(52, false, |text| text.replace("VERSION:9", "VERSION:8"));
     mutant(52, true, |text| text.replace("VERSION:10", "VERSION:9"));
     mutants(52, |text| without(text, "#EXT-X-VERSION"));
+    let define = "#EXT-X-DEFINE:QUERYPARAM=\"a\"\n#EXT-X-MAP";
+    let with = full().replacen("#EXT-X-MAP", define, 1);
+    only(52, &features(&with));
+    clean(&features(&with.replace("VERSION:8", "VERSION:11")));
+    let required =
+        "#EXTM3U\n#EXT-X-VERSION:12\n#EXT-X-STREAM-INF:BANDWIDTH=1,REQ-VIDEO-LAYOUT=\"CH-STEREO\"\na\n";
+    clean(&features(required));
+    only(52, &features(&required.replace(":12", ":11")));
+    only(52, &features(&full().replace("VERSION:8", "VERSION:7")));
 }
 
 #[test]

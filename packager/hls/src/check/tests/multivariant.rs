@@ -1,7 +1,7 @@
 use super::*;
 use crate::playlist::{Audio, Multivariant, Variant};
 
-fn stream() -> Multivariant {
+pub(super) fn stream() -> Multivariant {
     let audio = |name: &str, language: Option<&str>| Audio {
         track: id(name),
         name: name.to_owned(),
@@ -55,4 +55,43 @@ fn rule_111_a_group_has_one_default_at_most() {
 #[test]
 fn rule_112_a_variants_group_is_there() {
     mutant_text(112, ",AUDIO=\"audio\"", ",AUDIO=\"sound\"");
+}
+
+#[test]
+fn rule_85_codecs_name_picture_and_sound() {
+    mutant_text(85, "CODECS=\"avc1.42c00a,mp4a.40.2\"", "CODECS=\"avc1.42c00a\"");
+    mutant_text(85, "CODECS=\"avc1.42c00a,mp4a.40.2\"", "CODECS=\"mp4a.40.2\"");
+    mutant_text(85, "CODECS=\"avc1.42c00a,mp4a.40.2\",", "");
+}
+
+#[test]
+fn rule_86_rates_and_sizes_are_given() {
+    mutant_text(86, ",RESOLUTION=640x360", "");
+    mutant_text(86, ",FRAME-RATE=30.000", "");
+    mutant_text(86, "AVERAGE-BANDWIDTH=900000", "AVERAGE-BANDWIDTH=1000001");
+    mutant_text(86, "AVERAGE-BANDWIDTH=900000,", "");
+}
+
+#[test]
+fn rule_88_steering_has_a_server_and_pathways() {
+    let tag =
+        "#EXT-X-CONTENT-STEERING:SERVER-URI=\"/steer\",PATHWAY-ID=\"a\"\n#EXT-X-STREAM-INF:PATHWAY-ID=\"a\",";
+    let steered = stream().render().replace("#EXT-X-STREAM-INF:", tag);
+    clean(&multivariant(&steered));
+    for (from, to) in [
+        ("INF:PATHWAY-ID=\"a\",", "INF:"),
+        ("SERVER-URI=\"/steer\",", ""),
+        (
+            "#EXT-X-STREAM",
+            "#EXT-X-CONTENT-STEERING:SERVER-URI=\"/b\"\n#EXT-X-STREAM",
+        ),
+    ] {
+        only(88, &multivariant(&steered.replace(from, to)));
+    }
+}
+
+#[test]
+fn rule_100_all_variants_are_on_one_host() {
+    mutant_text(100, "\n360p/", "\nhttps://other/360p/");
+    mutant_text(100, "URI=\"audio/", "URI=\"//other/audio/");
 }

@@ -88,3 +88,18 @@ fn rule_68_discontinuities_are_the_same() {
 fn rule_70_dates_are_the_same() {
     sibling_mutant(70, |all| all[2].segments[9].start += Duration::from_millis(100));
 }
+
+#[test]
+fn rule_79_all_playlists_end_together_without_a_hint() {
+    let mut stage = running();
+    stage.timeline.end();
+    let mut texts: Vec<String> = (0..URIS.len()).map(|track| stage.text(track)).collect();
+    clean(&together(&texts));
+    assert!(
+        texts
+            .iter()
+            .all(|text| text.ends_with("#EXT-X-ENDLIST\n") && !text.contains("PRELOAD-HINT"))
+    );
+    texts[1] = without(&texts[1], "#EXT-X-ENDLIST");
+    only(79, &together(&texts));
+}

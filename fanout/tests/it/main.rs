@@ -1,0 +1,11 @@
+//! A real edge before a real packager: what viewers are answered, and what the parent is asked.
+
+#[cfg(test)]
+mod delivery;
+#[cfg(test)]
+#[path = "../../../packager/tests/it/headers.rs"]
+mod headers;
+#[cfg(test)]
+#[path = "../../../packager/tests/it/stage.rs"]
+#[allow(dead_code, reason = "the packager's tests use all of it")]
+mod stage;
