@@ -130,6 +130,7 @@ impl Machine {
     pub(crate) fn take_over(&mut self, hello: &Hello, generation: u64) -> Result<(), Refusal> {
         let described = Described::of(hello)?;
         for (track, new) in self.tracks.iter_mut().zip(described.tracks) {
+            track.urgency = new.urgency;
             for init in new.inits {
                 if track.init(init.0).is_none() {
                     track.inits.push(init);

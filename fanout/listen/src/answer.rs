@@ -109,11 +109,11 @@ pub fn success<B>(found: Found, request: &Request<B>) -> Response<Body> {
         put(HeaderName::from_static(delivery::AVAILABLE), &at.to_string());
     }
     allow_origins(headers);
+    put_cache(headers, found.answer, found.target_duration);
     if is_known(asked, &etag) {
         *response.status_mut() = StatusCode::NOT_MODIFIED;
         return response;
     }
-    let length = body.len();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(found.kind));
     if is_gzip {
         headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
@@ -121,27 +121,9 @@ pub fn success<B>(found: Found, request: &Request<B>) -> Response<Body> {
     if !is_text {
         headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
         // RFC 9110 §14.2: a range is for GET alone.
-        let is_get = request.method() == Method::GET;
-        let range = if is_get {
-            range(asked, &etag, length)
-        } else {
-            Asked::Whole
-        };
-        match range {
-            Asked::Whole => {}
-            Asked::Part(part) => {
-                content_range(
-                    headers,
-                    &format!("bytes {}-{}/{length}", part.start, part.end - 1),
-                );
-                body = body.slice(part);
-                *response.status_mut() = StatusCode::PARTIAL_CONTENT;
-            }
-            Asked::Unsatisfiable => {
-                content_range(headers, &format!("bytes */{length}"));
-                body = Body::empty();
-                *response.status_mut() = StatusCode::RANGE_NOT_SATISFIABLE;
-            }
+        if request.method() == Method::GET {
+            let asked = range(asked, &etag, body.len());
+            body = ranged(body, asked, &mut response);
         }
     }
     response
@@ -153,12 +135,34 @@ pub fn success<B>(found: Found, request: &Request<B>) -> Response<Body> {
     response
 }
 
+/// The bytes that were asked for, with the status that says so (RFC 9110 §15.3.7, §15.5.17).
+fn ranged(body: Body, asked: Asked, response: &mut Response<Body>) -> Body {
+    let length = body.len();
+    let (status, said, body) = match asked {
+        Asked::Whole => return body,
+        Asked::Part(part) => {
+            let said = format!("bytes {}-{}/{length}", part.start, part.end - 1);
+            (StatusCode::PARTIAL_CONTENT, said, body.slice(part))
+        }
+        Asked::Unsatisfiable => {
+            put_cache(response.headers_mut(), Answer::Refusal, Duration::ZERO);
+            let said = format!("bytes */{length}");
+            (StatusCode::RANGE_NOT_SATISFIABLE, said, Body::empty())
+        }
+    };
+    *response.status_mut() = status;
+    if let Ok(value) = HeaderValue::try_from(said) {
+        response.headers_mut().insert(header::CONTENT_RANGE, value);
+    }
+    body
+}
+
 /// RFC 9218 §5.
 const PRIORITY: HeaderName = HeaderName::from_static("priority");
 
-fn content_range(headers: &mut HeaderMap, value: &str) {
-    if let Ok(value) = HeaderValue::try_from(value) {
-        headers.insert(header::CONTENT_RANGE, value);
+fn put_cache(headers: &mut HeaderMap, answer: Answer, target_duration: Duration) {
+    if let Ok(value) = HeaderValue::try_from(cache_control(answer, target_duration)) {
+        headers.insert(header::CACHE_CONTROL, value);
     }
 }
 
@@ -172,9 +176,7 @@ pub fn refusal(refused: &Refused) -> Response<Body> {
         header::CONTENT_TYPE,
         HeaderValue::from_static("text/plain; charset=utf-8"),
     );
-    if let Ok(value) = HeaderValue::try_from(cache_control(Answer::Refusal, Duration::ZERO)) {
-        headers.insert(header::CACHE_CONTROL, value);
-    }
+    put_cache(headers, Answer::Refusal, Duration::ZERO);
     allow_origins(headers);
     response
 }

@@ -219,6 +219,7 @@ async fn ranges(reader: &Reader) {
         .await;
     assert_eq!(beyond.status, StatusCode::RANGE_NOT_SATISFIABLE);
     assert_eq!(beyond.headers["content-range"], format!("bytes */{length}"));
+    assert_eq!(beyond.headers["cache-control"], "public, max-age=1");
     let head = reader.exact(Method::HEAD, path, &[("range", "bytes=0-1")]).await;
     assert_eq!(head.status, StatusCode::OK);
     let playlist = reader
