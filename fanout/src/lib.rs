@@ -20,7 +20,8 @@
 //! # Invariants
 //! - A viewer never causes an upstream request at the live edge: playlists and new parts come from mirrors only.
 //! - Everything else is fetched through `flight`, once, whoever asks and leaves; coalescing fails closed.
-//! - A version reaches viewers as the parent wrote it, byte for byte.
+//! - A version reaches viewers as the parent wrote it, byte for byte, or as its delta update makes it; what a delta
+//!   update leaves out of it is decided here, by the same code as at the origin.
 //! - A waiting viewer has a deadline and dies with its connection.
 //! - Names nobody publishes cost a bounded table and a bounded number of questions to the parent.
 

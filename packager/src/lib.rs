@@ -20,6 +20,7 @@
 //! - Nothing on this path waits for a disk, a store or a viewer.
 //! - A published part never changes, not even when its ladder restarts; late units are dropped and counted.
 //! - A ladder that takes over is a discontinuity, and its number is the ladder's ordinal: packagers agree on it.
+//! - Delta updates and compressed playlists are made once for all, and only when somebody asks.
 //! - A request that waits has a deadline, and dies with its connection.
 
 pub mod access;

@@ -4,6 +4,7 @@ use super::*;
 use feed::{Codec, message::PROTOCOL};
 use hls::check;
 use hls::id::{StreamId, TrackId};
+use hls::path::Skip;
 use hls::playlist::parse;
 use hls::time::{AUDIO_FRAME_SAMPLES, FrameRate, Grid, Profile};
 
@@ -219,4 +220,31 @@ fn init_segments_leave_memory_with_the_last_segment_that_needs_them() {
     assert_eq!(count(&machine), [3, 1], "sound is configured as before");
     feed_all(&mut machine, FIRST + 24, FIRST + 33..FIRST + 130);
     assert_eq!(count(&machine), [1, 1]);
+}
+
+/// rfc8216bis §6.2.5.1: by the moment of publication, not by what the programme says.
+#[test]
+fn a_date_range_is_new_for_as_long_as_can_be_skipped() {
+    let mut machine = machine(&hello(0, FIRST, 10));
+    feed_all(&mut machine, FIRST, FIRST..FIRST + 40);
+    let view = |machine: &mut Machine, second| {
+        let view = machine.view(Cell(FIRST + 39), 0, Duration::from_secs(second));
+        let form = view.tracks[1].playlist.form(Some(Skip::Dates));
+        String::from_utf8(form.plain().to_vec()).unwrap()
+    };
+    let cue = Cue {
+        id: "a".to_owned(),
+        class: None,
+        frame: grid().first_frame(Cell(FIRST + 41)),
+        kind: Kind::Plain,
+        duration: None,
+        section: Bytes::new(),
+        attributes: Vec::new(),
+    };
+    assert!(!view(&mut machine, 0).contains("DATERANGE:"));
+    machine.cue(&cue);
+    let says = |text: &str| (text.contains("DATERANGE:ID=\"a\""), text.contains("VERSION:10\n"));
+    assert_eq!(says(&view(&mut machine, 100)), (true, false));
+    assert_eq!(says(&view(&mut machine, 112)), (true, false));
+    assert_eq!(says(&view(&mut machine, 113)), (false, true));
 }
