@@ -20,10 +20,20 @@ use crate::stage::{PATIENCE, Reader, Stage, TRACKS, clean};
 
 /// An edge of this parent, and who reads from it.
 async fn edge(stage: &Stage, parent: SocketAddr) -> (Reader, DropGuard) {
+    edge_of(stage, parent, |_| {}).await
+}
+
+/// The same, set otherwise.
+pub(crate) async fn edge_of(
+    stage: &Stage,
+    parent: SocketAddr,
+    set: impl FnOnce(&mut Config),
+) -> (Reader, DropGuard) {
     let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let mut config = Config::default();
     (config.http.listen, config.https.listen) = (any, any);
     config.parents = vec![format!("http://{parent}")];
+    set(&mut config);
     let edge = Edge::bind(config, None).await.unwrap();
     let reader = Reader {
         origin: edge.http_address(),

@@ -6,6 +6,8 @@ mod delivery;
 #[path = "../../../packager/tests/it/headers.rs"]
 mod headers;
 #[cfg(test)]
+mod leak;
+#[cfg(test)]
 #[path = "../../../packager/tests/it/stage.rs"]
 #[allow(dead_code, reason = "the packager's tests use all of it")]
 mod stage;

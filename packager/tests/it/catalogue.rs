@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 /// Rules without a test named after them, with the reason.
-const WITHOUT: [(u8, &str); 7] = [
+const WITHOUT: [(u8, &str); 6] = [
     (
         29,
         "round trips of clients are measured on the network; the profiles' part targets are fixed in `hls::time`",
@@ -16,16 +16,12 @@ const WITHOUT: [(u8, &str); 7] = [
     (105, "TLS is rustls's, and what lies under it is the system's"),
     (106, "nothing removes a stream while a packager runs"),
     (
-        108,
-        "needs ten thousand sockets; a waiting request is a future that its connection owns",
-    ),
-    (
         109,
         "is a player's doing: rules 66 and 99 are what it needs of a server",
     ),
 ];
 
-const SOURCES: [&str; 20] = [
+const SOURCES: [&str; 21] = [
     include_str!("answers.rs"),
     include_str!("bytes.rs"),
     include_str!("delivery.rs"),
@@ -45,6 +41,7 @@ const SOURCES: [&str; 20] = [
     include_str!("../../hls/src/check/tests/verdicts.rs"),
     include_str!("../../hls/src/playlist/delta/tests.rs"),
     include_str!("../../../fanout/tests/it/delivery.rs"),
+    include_str!("../../../fanout/tests/it/leak.rs"),
     include_str!("../../../deploy/tests/it/crowd.rs"),
 ];
 
