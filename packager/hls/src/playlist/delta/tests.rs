@@ -54,6 +54,13 @@ fn a_delta_in_its_own_words() {
 }
 
 #[test]
+fn segments_alone_are_counted_and_not_looked_at() {
+    let text = full(&segments(10..1_000));
+    let counted = count(text.as_bytes());
+    assert_eq!((counted.uris, counted.needs_a_look), (990, false));
+}
+
+#[test]
 fn nothing_to_skip_is_no_delta() {
     let is_full = |text: &str| assert_eq!(derive(text, Some(&Recent::default())), None, "{text}");
     is_full(&full(&segments(10..17)));
@@ -328,6 +335,7 @@ proptest! {
         let counted = count(text.as_bytes());
         let uris = lines(&text, 0).filter(|(_, line)| class(line) == Class::Uri).count();
         prop_assert_eq!(counted.uris, uris);
-        prop_assert_eq!(counted.needs_a_look, text.contains("#EXT-X-DAT"));
+        // It may look in vain: a short URI before a tag looks alike.
+        prop_assert!(counted.needs_a_look || !text.contains("#EXT-X-DAT"));
     }
 }
