@@ -18,6 +18,8 @@ use crate::upstream::{Error, Object, Parents};
 
 /// First and last pause after a failure; doubled in between.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
+/// How often a stream that has ended is looked at: half to one and a half of this.
+const AFTER: Duration = Duration::from_secs(3);
 /// Longest a playlist request may take before the parent's target duration is known.
 const FIRST_WAIT: Duration = Duration::from_secs(12);
 
@@ -89,8 +91,39 @@ impl Mirror {
                     sleep(spread(pause)).await;
                     pause = (pause * 2).min(PAUSE.1);
                 }
-                Round::Ended => return std::future::pending().await,
+                Round::Ended => {
+                    self.what_follows(&path).await;
+                    (request, pause) = (Directives::default(), PAUSE.0);
+                }
             }
+        }
+    }
+
+    /// An event that is over may become its whole recording, and another one may begin under its name.
+    async fn what_follows(&self, path: &str) {
+        loop {
+            sleep(spread(AFTER)).await;
+            let Ok(object) = self.parents.get(path, None, FIRST_WAIT).await else {
+                continue;
+            };
+            let known = |now: Arc<Released>| now.version.body == object.bytes;
+            if self.current().is_some_and(known) {
+                continue;
+            }
+            let Ok(version) = Version::read(object.bytes) else {
+                continue;
+            };
+            if !version.position.ended {
+                self.fetch
+                    .forget(&Resource::Multivariant(self.track.stream.clone()));
+                return self.track.forget();
+            }
+            self.track.release(Released {
+                version,
+                available_us: object.available_us,
+                received: object.received,
+            });
+            self.meter.versions.increment(1);
         }
     }
 

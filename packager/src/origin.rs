@@ -16,7 +16,9 @@ use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::access::{self, Key, Ledger};
+use crate::config;
 use crate::metrics::OriginMeter;
+use crate::rewind::Rewind;
 use crate::window::{Stream, Streams, View};
 
 /// How long a request for a stream that is known but has not started may wait.
@@ -27,15 +29,17 @@ pub(crate) struct Origin(Arc<Shared>);
 
 struct Shared {
     streams: Arc<Streams>,
+    rewind: Rewind,
     ledger: Mutex<Ledger>,
     meter: OriginMeter,
     shutdown: CancellationToken,
 }
 
 impl Origin {
-    pub(crate) fn new(streams: Arc<Streams>, shutdown: CancellationToken) -> Self {
+    pub(crate) fn new(streams: Arc<Streams>, dvr: &config::Dvr, shutdown: CancellationToken) -> Self {
         Self(Arc::new(Shared {
             streams,
+            rewind: Rewind::new(dvr),
             ledger: Mutex::default(),
             meter: OriginMeter::new(),
             shutdown,
@@ -80,15 +84,27 @@ impl Shared {
         wait.deadline = Instant::now() + view.position.map_or(START_WAIT, |at| at.longest_wait());
         let given = match &resource {
             Resource::Multivariant(_) => (multivariant(&view), None),
+            Resource::Dvr(_) => (self.rewind.multivariant(&stream)?, None),
+            Resource::DvrMedia(_, track) => (self.rewind.playlist(&stream, track)?, None),
             Resource::Media(_, track) => {
                 let directives = Directives::parse(uri.query().unwrap_or_default())
                     .map_err(|error| Refused::new(StatusCode::BAD_REQUEST, error))?;
-                wait.playlist(track, &directives).await?
+                let over = view.position.is_some_and(|at| at.ended);
+                match self.rewind.finished(&stream, track).filter(|_| over) {
+                    Some(whole) => (whole, None),
+                    None => wait.playlist(track, &directives).await?,
+                }
             }
             Resource::Object(_, track, object) => match object {
-                Object::Init(hash) => (init(&view, track, *hash)?, None),
+                Object::Init(hash) => match init(&view, track, *hash) {
+                    Err(_) => (self.rewind.init(&stream, track, *hash)?, None),
+                    found => (found?, None),
+                },
                 Object::Part(cell) => (wait.part(&stream, track, *cell).await?, None),
-                Object::Segment(msn) => (segment(&stream, &view, track, *msn)?, None),
+                Object::Segment(msn) => match segment(&stream, &view, track, *msn) {
+                    Err(_) => (self.rewind.segment(&stream, track, *msn).await?, None),
+                    found => (found?, None),
+                },
             },
         };
         Ok((resource, given))
@@ -237,7 +253,12 @@ fn no_track() -> Refused {
     Refused::new(StatusCode::NOT_FOUND, "no such track")
 }
 
-fn media(body: Body, kind: &'static str, available_us: Option<u64>, target_duration: Duration) -> Found {
+pub(crate) fn media(
+    body: Body,
+    kind: &'static str,
+    available_us: Option<u64>,
+    target_duration: Duration,
+) -> Found {
     Found {
         body,
         kind,

@@ -31,6 +31,8 @@ pub struct Refused {
     /// The status.
     pub status: StatusCode,
     reason: String,
+    /// Retry-After, seconds.
+    later_s: Option<u32>,
 }
 
 impl Refused {
@@ -39,6 +41,15 @@ impl Refused {
         Self {
             status,
             reason: reason.to_string(),
+            later_s: None,
+        }
+    }
+
+    /// 503 with the seconds after which it may go well.
+    pub fn later(seconds: u32, reason: impl ToString) -> Self {
+        Self {
+            later_s: Some(seconds),
+            ..Self::new(StatusCode::SERVICE_UNAVAILABLE, reason)
         }
     }
 
@@ -79,7 +90,11 @@ pub fn success(found: Found, head: bool) -> Response<Body> {
 
 /// The answer that refuses.
 pub fn refusal(refused: &Refused) -> Response<Body> {
-    let Refused { status, reason } = refused;
+    let Refused {
+        status,
+        reason,
+        later_s,
+    } = refused;
     let mut response = Response::new(Body::from(format!("{reason}\n")));
     *response.status_mut() = *status;
     let headers = response.headers_mut();
@@ -89,6 +104,9 @@ pub fn refusal(refused: &Refused) -> Response<Body> {
     );
     if let Ok(value) = HeaderValue::try_from(cache_control(Answer::Refusal, Duration::ZERO)) {
         headers.insert(header::CACHE_CONTROL, value);
+    }
+    if let Some(seconds) = later_s {
+        headers.insert(header::RETRY_AFTER, (*seconds).into());
     }
     allow_origins(headers);
     response

@@ -88,7 +88,8 @@ fn feed(machine: &mut Machine, first: u64, cell: u64) -> Option<Shown> {
             texts
                 .iter()
                 .for_each(|text| assert_eq!(check::playlist(text), []));
-            Some((texts, machine.staged(last).unwrap()))
+            let shares = machine.staged(last).unwrap();
+            Some((texts, shares.into_iter().map(|(_, bytes)| bytes).collect()))
         }
     }
 }

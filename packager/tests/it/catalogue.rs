@@ -54,7 +54,7 @@ fn every_rule_is_a_test_or_has_a_reason_exactly_once() {
         .collect();
     assert_eq!(
         wrong,
-        [],
+        Vec::<u8>::new(),
         "rules that are neither test nor reason, or more than one"
     );
     assert!(found.values().all(|count| *count == 1), "{found:?}");

@@ -13,8 +13,14 @@ mod lives;
 #[cfg(test)]
 mod playlists;
 #[cfg(test)]
+mod process;
+#[cfg(test)]
 mod refusals;
 #[cfg(test)]
 mod reload;
+#[cfg(test)]
+mod restart;
+#[cfg(test)]
+mod rewind;
 #[cfg(test)]
 mod stage;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ::bytes::{Bytes, BytesMut};
 use feed::message::PROTOCOL;
-use feed::{Codec, Decoder, Hello, Message, Shape, Track, Unit, auth, encode};
+use feed::{Codec, Cue, Decoder, Hello, Message, Shape, Track, Unit, auth, encode};
 use hls::check::Violation;
 use hls::id::{Cell, Epoch, StreamId, TrackId};
 use hls::time::{FrameRate, Grid, Profile};
@@ -20,13 +20,15 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
+use crate::process::Process;
+
 pub(crate) const TRACKS: [&str; 3] = ["360p", "240p", "audio"];
 pub(crate) const FIRST: Cell = Cell(160_000_000);
 
 /// Nothing in these tests may take longer.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(15);
 
-const SECRET: &[u8] = b"secret";
+pub(crate) const SECRET: &[u8] = b"secret";
 
 /// A real AVCDecoderConfigurationRecord of x264 (baseline, 64x64).
 const AVCC: &[u8] = &[
@@ -94,7 +96,17 @@ pub(crate) struct Stage {
     /// Time of the next audio frame, samples.
     sample: u64,
     tasks: TaskTracker,
-    _shutdown: DropGuard,
+    shutdown: CancellationToken,
+    _ends: DropGuard,
+}
+
+/// Both ports free, nothing kept.
+pub(crate) fn config() -> Config {
+    let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let mut config = Config::default();
+    config.feed.listen = any;
+    config.origin.listen = any;
+    config
 }
 
 pub(crate) fn grid(profile: Profile, num: u32, den: u32, audio: u32) -> Grid {
@@ -115,15 +127,28 @@ impl Stage {
     }
 
     pub(crate) async fn start(grid: Grid) -> Self {
-        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let mut config = Config::default();
-        config.feed.listen = any;
-        config.origin.listen = any;
-        let packager = Packager::bind(config, SECRET.to_vec()).await.unwrap();
+        let packager = Packager::bind(config(), SECRET.to_vec()).await.unwrap();
         let (feed, origin) = (packager.feed_address().unwrap(), packager.origin_address());
         let (tasks, shutdown) = (TaskTracker::new(), CancellationToken::new());
         tasks.spawn(packager.run(shutdown.clone()));
-        let (packager, ladder) = (feed, Ladder::first());
+        Self::at(grid, feed, origin, tasks, shutdown).await
+    }
+
+    /// The usual one, of a packager in a process of its own.
+    pub(crate) async fn of(process: &Process) -> Self {
+        let usual = grid(Profile::Low, 30, 1, 48_000);
+        let (tasks, shutdown) = (TaskTracker::new(), CancellationToken::new());
+        Self::at(usual, process.feed, process.origin, tasks, shutdown).await
+    }
+
+    async fn at(
+        grid: Grid,
+        packager: SocketAddr,
+        origin: SocketAddr,
+        tasks: TaskTracker,
+        shutdown: CancellationToken,
+    ) -> Self {
+        let ladder = Ladder::first();
         // A stream it has not known before: from the oldest cell the ingest keeps.
         let feed = connect(packager, grid, ladder).await;
         let feed = feed.resumed(Cell(0));
@@ -139,7 +164,22 @@ impl Stage {
             ladder,
             sample,
             tasks,
-            _shutdown: shutdown.drop_guard(),
+            shutdown: shutdown.clone(),
+            _ends: shutdown.drop_guard(),
+        }
+    }
+
+    /// The packager is another process now; nothing feeds it yet.
+    pub(crate) fn moved(&mut self, process: &Process) {
+        (self.packager, self.reader.origin) = (process.feed, process.origin);
+    }
+
+    /// Goes back to a cell that has been fed before.
+    pub(crate) fn rewind(&mut self, cell: Cell) {
+        self.next = cell;
+        self.sample = self.grid.first_sample(self.grid.first_frame(self.ladder.first));
+        while self.grid.cell_of_sample(self.sample) < cell {
+            self.sample += 1_024;
         }
     }
 
@@ -170,6 +210,16 @@ impl Stage {
         self.feed = feed.resumed(wanted);
     }
 
+    /// The same, whatever cell it wants: that one.
+    pub(crate) async fn resumed(&mut self) -> Cell {
+        let greeted = connect(self.packager, self.grid, self.ladder).await;
+        let Message::Resume(wanted) = greeted.wish else {
+            panic!("refused: {:?}", greeted.wish)
+        };
+        self.feed = greeted.feed;
+        wanted
+    }
+
     /// Feeds this many cells, and waits until they are published.
     pub(crate) async fn feed(&mut self, cells: u64) {
         for _ in 0..cells {
@@ -189,6 +239,13 @@ impl Stage {
     pub(crate) async fn feed_with_gaps(&mut self, gaps: &[u16]) {
         self.push(gaps).await;
         self.published().await;
+    }
+
+    /// Something happens in the programme.
+    pub(crate) async fn cue(&mut self, cue: Cue) {
+        let mut out = BytesMut::new();
+        encode(&Message::Cue(Box::new(cue)), &mut out);
+        self.feed.write_all(&out).await.unwrap();
     }
 
     pub(crate) async fn push(&mut self, gaps: &[u16]) {
@@ -271,6 +328,32 @@ impl Stage {
             }
         };
         timeout(PATIENCE, seen).await.expect("the end shows");
+    }
+
+    /// An edge of this packager's.
+    pub(crate) async fn edge(&self) -> Reader {
+        let any = fanout::config::Listen {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+        };
+        let config = fanout::Config {
+            http: any.clone(),
+            https: any,
+            parents: vec![format!("http://{}", self.reader.origin)],
+            ..fanout::Config::default()
+        };
+        let edge = fanout::Edge::bind(config, None).await.unwrap();
+        let origin = edge.http_address();
+        self.tasks.spawn(edge.run(self.shutdown.clone()));
+        Reader {
+            origin,
+            ..self.reader.clone()
+        }
+    }
+
+    /// Sends a request to this server.
+    pub(crate) fn ask_of(&self, reader: &Reader, path: &str) -> JoinHandle<Answer> {
+        let (reader, path) = (reader.clone(), path.to_owned());
+        self.tasks.spawn(async move { reader.get(&path).await })
     }
 
     /// Sends a request that may have to wait.

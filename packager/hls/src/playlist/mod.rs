@@ -1,6 +1,7 @@
 //! What playlists say: the model, its text ([`Media::render`]), and the text read back ([`parse()`]).
 
 mod date;
+mod dvr;
 mod parse;
 mod render;
 
@@ -9,6 +10,7 @@ use std::time::Duration;
 use crate::id::{Msn, PartIndex, TrackId};
 
 pub use date::{DateRange, Splice};
+pub use dvr::{Dvr, Kind, SEGMENTS_PER_CHUNK};
 pub use parse::{Error, PLAYLIST_BYTES_MAX, Parsed, Segment as ParsedSegment, parse};
 pub(crate) use parse::{attribute, attributes};
 
