@@ -136,7 +136,7 @@ impl Spool {
     pub(crate) fn keep(&self, job: Job) -> Result<(), Vec<Cue>> {
         let bytes = job.bytes();
         let held = self.depth.bytes.load(Ordering::Acquire);
-        if held > 0 && held + bytes > self.bytes_max {
+        if held > 0 && held.saturating_add(bytes) > self.bytes_max {
             return Err(self.refuse(job));
         }
         self.depth
@@ -178,5 +178,73 @@ impl Spool {
         if self.sender.send(Order::Stop).is_err() || thread.join().is_err() {
             tracing::error!("the spool's thread ended by itself");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spool::samples::{cue, life};
+    use std::time::Duration;
+
+    fn job(spool: &Spool, cell: u64, bytes: usize) -> Job {
+        let share = Share::Media {
+            duration: Duration::from_millis(500),
+            independent: true,
+        };
+        Job {
+            shelf: spool.shelf(&StreamId::new("main").unwrap(), Cell(1)),
+            life: Arc::new(life(Cell(1))),
+            cues: vec![cue("spot")],
+            cell: Cell(cell),
+            available_us: 0,
+            parts: vec![(share, Some(vec![0; bytes].into()))],
+        }
+    }
+
+    #[test]
+    fn a_disk_that_hangs_costs_a_bounded_queue_and_no_time() {
+        let (go, wait) = std::sync::mpsc::channel::<()>();
+        let (say, done) = std::sync::mpsc::channel();
+        let work = move |orders: Orders| {
+            wait.recv().unwrap();
+            while let Order::Keep(job) = orders.next(Duration::from_millis(50)) {
+                say.send(job.cell.0).unwrap();
+            }
+        };
+        let spool = Spool::start(PathBuf::new(), 1_000, SpoolMeter::new(), work).unwrap();
+        let kept: Vec<u64> = (0..5)
+            .filter(|cell| spool.keep(job(&spool, *cell, 300)).is_ok())
+            .collect();
+        assert_eq!(kept, [0, 1, 2], "1000 bytes and no more");
+        let back = spool.keep(job(&spool, 5, 300)).unwrap_err();
+        assert_eq!(
+            back,
+            [cue("spot")],
+            "what it says of the programme comes with a later cell"
+        );
+        assert!(spool.full.load(Ordering::Acquire));
+        go.send(()).unwrap();
+        assert_eq!(done.iter().collect::<Vec<_>>(), kept);
+        assert_eq!(spool.depth.bytes.load(Ordering::Acquire), 0);
+        spool.stop();
+    }
+
+    #[test]
+    fn a_cell_larger_than_the_queue_is_kept_where_nothing_waits() {
+        let work = |orders: Orders| while let Order::Keep(_) = orders.next(Duration::from_secs(1)) {};
+        let spool = Spool::start(PathBuf::new(), 100, SpoolMeter::new(), work).unwrap();
+        assert!(spool.keep(job(&spool, 0, 300)).is_ok());
+        spool.stop();
+    }
+
+    #[test]
+    fn cells_have_a_bound_too() {
+        let (go, wait) = std::sync::mpsc::channel::<()>();
+        let work = move |_: Orders| wait.recv().unwrap();
+        let spool = Spool::start(PathBuf::new(), usize::MAX, SpoolMeter::new(), work).unwrap();
+        let one = || spool.keep(job(&spool, 0, 0)).is_ok();
+        assert_eq!((0..CELLS_MAX + 9).filter(|_| one()).count(), CELLS_MAX);
+        go.send(()).unwrap();
     }
 }

@@ -1,18 +1,20 @@
 //! A packager in a process of its own, which can be killed: this test binary, started as one.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use metrics_exporter_prometheus::PrometheusBuilder;
 use packager::Packager;
+use packager::config::Dvr;
 use tokio_util::sync::CancellationToken;
 
 use crate::stage::{SECRET, config};
 
 const DATA_DIR: &str = "RINGSIDE_TEST_PACKAGER_DATA_DIR";
-const BYTES_MAX: &str = "RINGSIDE_TEST_PACKAGER_BYTES_MAX";
+const DVR: &str = "RINGSIDE_TEST_PACKAGER_DVR";
+const PORTS: &str = "RINGSIDE_TEST_PACKAGER_PORTS";
 
 pub(crate) struct Process {
     child: Child,
@@ -24,14 +26,27 @@ pub(crate) struct Process {
 impl Process {
     /// Starts one that keeps what it publishes in this directory.
     pub(crate) fn start(data_dir: &Path) -> Self {
-        Self::bounded(data_dir, packager::config::Dvr::default().bytes_max)
+        Self::with(data_dir, &Dvr::default())
     }
 
-    pub(crate) fn bounded(data_dir: &Path, bytes_max: u64) -> Self {
+    pub(crate) fn with(data_dir: &Path, dvr: &Dvr) -> Self {
+        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        Self::at(data_dir, dvr, (any, any))
+    }
+
+    /// `kill -9`, and another one in its place.
+    pub(crate) fn again(self, data_dir: &Path) -> Self {
+        let ports = (self.feed, self.origin);
+        self.kill();
+        Self::at(data_dir, &Dvr::default(), ports)
+    }
+
+    fn at(data_dir: &Path, dvr: &Dvr, ports: (SocketAddr, SocketAddr)) -> Self {
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "process::packager_process", "--nocapture"])
             .env(DATA_DIR, data_dir)
-            .env(BYTES_MAX, bytes_max.to_string())
+            .env(DVR, serde_json::to_string(dvr).unwrap())
+            .env(PORTS, serde_json::to_string(&ports).unwrap())
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
@@ -84,7 +99,9 @@ async fn packager_process() {
     };
     let mut config = config();
     config.data_dir = Some(data_dir.into());
-    config.dvr.bytes_max = std::env::var(BYTES_MAX).unwrap().parse().unwrap();
+    let setting = |name| std::env::var(name).unwrap();
+    config.dvr = serde_json::from_str(&setting(DVR)).unwrap();
+    (config.feed.listen, config.origin.listen) = serde_json::from_str(&setting(PORTS)).unwrap();
     let recorder = PrometheusBuilder::new().install_recorder().unwrap();
     let metrics = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = metrics.local_addr().unwrap();

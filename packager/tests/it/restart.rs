@@ -353,3 +353,64 @@ async fn files_are_their_owners_alone() {
         assert_eq!(mode(&entry.unwrap().path()), 0o600);
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn viewers_of_an_edge_see_a_pause_and_nothing_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let process = Process::start(dir.path());
+    let mut stage = Stage::of(&process).await;
+    stage.feed(80).await;
+    let edge = stage.edge().await;
+    let before = edge.playlist("360p").await;
+    kept(&stage, 40_000_019).await;
+    let next = stage.next;
+    let waits = stage.ask_of(
+        &edge,
+        &format!("360p/media.m3u8?_HLS_msn={}&_HLS_part=0", next.0 / 4),
+    );
+    let process = process.again(dir.path());
+    stage.moved(&process);
+    stage.reconnect(next).await;
+    stage.feed(1).await;
+    let answer = timeout(PATIENCE, waits).await.unwrap().unwrap();
+    assert_eq!(answer.status, 200);
+    clean(&check::successive(&before, &answer.text()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_packagers_of_one_feed_publish_the_same_also_one_that_joins_late() {
+    let mut one = Stage::usual().await;
+    let mut two = Stage::usual().await;
+    for stage in [&mut one, &mut two] {
+        stage.feed(20).await;
+        stage.feed_with_gaps(&[2]).await;
+        stage.feed(20).await;
+    }
+    assert_eq!(texts(&one).await, texts(&two).await);
+    let held = objects(&one, &texts(&one).await).await;
+    same(&two, &held).await;
+
+    // A third one joins in the middle of a cell, and the first one is gone 100 cells later.
+    let mut three = Stage::usual().await;
+    three.join(one.next).await;
+    for stage in [&mut one, &mut three] {
+        stage.feed(100).await;
+    }
+    let (mut common, mut equal) = (0, 0);
+    for cell in one.next.0 - 101..one.next.0 {
+        for track in TRACKS {
+            let path = format!("{track}/{}", Object::Part(Cell(cell)).uri());
+            let (there, here) = (one.reader.get(&path).await, three.reader.get(&path).await);
+            common += usize::from(there.status == 200 && here.status == 200);
+            equal += usize::from(there.status == 200 && there.body == here.body);
+        }
+    }
+    assert!(
+        common >= 3 * 99 && equal * 100 >= common * 99,
+        "{equal} of {common}"
+    );
+    drop(one);
+    let before = texts(&three).await;
+    three.feed(8).await;
+    following(&three, &before).await;
+}

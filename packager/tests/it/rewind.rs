@@ -10,6 +10,7 @@ use hls::check;
 use hls::id::{Cell, Msn};
 use hls::path::Object;
 use hls::playlist::{Parsed, parse};
+use packager::config::Dvr;
 use tokio::time::{sleep, timeout};
 
 use crate::process::Process;
@@ -120,12 +121,29 @@ async fn a_restart_loses_nothing_of_it() {
     assert_eq!(uris(&parse(&now).unwrap()).len(), 85);
     let again = segments(&stage, "240p", &now).await;
     assert!(seen.iter().all(|(path, bytes)| again[path] == *bytes));
+    let spoilt = dir
+        .path()
+        .join(format!("events/main/{FIRST}/seg-{}", FIRST_MSN + 2));
+    let bytes: Vec<u8> = fs::read(&spoilt).unwrap().iter().map(|byte| byte ^ 1).collect();
+    fs::write(&spoilt, bytes).unwrap();
+    assert_eq!(
+        stage.reader.get("240p/seg-40000002.m4s").await.status,
+        404,
+        "rather nothing than wrong bytes"
+    );
+    assert_eq!(process.metric("ringside_packager_dvr_lost_total"), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn beyond_the_bound_on_bytes_the_oldest_goes_first() {
     let dir = tempfile::tempdir().unwrap();
-    let process = Process::bounded(dir.path(), 700_000);
+    let process = Process::with(
+        dir.path(),
+        &Dvr {
+            bytes_max: 700_000,
+            ..Dvr::default()
+        },
+    );
     let mut stage = Stage::of(&process).await;
     let mut before: Option<String> = None;
     for round in 1..=12 {
@@ -310,4 +328,42 @@ async fn vod(reader: &Reader) -> String {
         }
     };
     timeout(PATIENCE, text).await.expect("it becomes a recording")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slow_disk_refuses_those_who_rewind_and_nobody_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let one = Dvr {
+        reads_max: 1,
+        waiting_max: 1,
+        ..Dvr::default()
+    };
+    let process = Process::with(dir.path(), &one);
+    let mut stage = Stage::of(&process).await;
+    stage.feed(300).await;
+    kept(&stage, FIRST_MSN + 74).await;
+    // A disk that answers when it likes: opening a pipe waits for its other end.
+    let slow = dir
+        .path()
+        .join(format!("events/main/{FIRST}/seg-{}", FIRST_MSN + 1));
+    fs::remove_file(&slow).unwrap();
+    assert!(
+        std::process::Command::new("mkfifo")
+            .arg(&slow)
+            .status()
+            .unwrap()
+            .success()
+    );
+    let reads = stage.ask("360p/seg-40000001.m4s");
+    assert!(!stage.answered(&reads).await);
+    let waits = stage.ask("360p/seg-40000002.m4s");
+    assert!(!stage.answered(&waits).await);
+    let refused = stage.reader.get("360p/seg-40000003.m4s").await;
+    assert_eq!((refused.status, refused.later_s), (503, Some(1)));
+    assert_eq!(process.metric("ringside_packager_dvr_refused_total"), 1);
+    stage.feed(4).await;
+    assert_eq!(stage.reader.get("360p/dvr.m3u8").await.status, 200);
+    drop(fs::File::options().write(true).open(&slow).unwrap());
+    let answers = [timeout(PATIENCE, reads).await, timeout(PATIENCE, waits).await];
+    assert_eq!(answers.map(|answer| answer.unwrap().unwrap().status), [404, 200]);
 }

@@ -41,6 +41,8 @@ const AVCC: &[u8] = &[
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) length: Option<usize>,
+    /// Retry-After, seconds.
+    pub(crate) later_s: Option<u32>,
     pub(crate) body: Bytes,
 }
 
@@ -61,12 +63,14 @@ impl Reader {
         let uri = format!("http://{}/live/main/{path}", self.origin);
         let answer = async {
             let response = self.client.get(uri.parse().unwrap()).await.unwrap();
-            let length = response.headers().get(http::header::CONTENT_LENGTH);
-            let length = length.map(|length| length.to_str().unwrap().parse().unwrap());
+            let number = |name| Some(response.headers().get(name)?.to_str().unwrap().parse().unwrap());
+            let length = number(http::header::CONTENT_LENGTH).map(|length: u32| length as usize);
+            let later_s = number(http::header::RETRY_AFTER);
             let status = response.status().as_u16();
             Answer {
                 status,
                 length,
+                later_s,
                 body: response.into_body().collect().await.unwrap().to_bytes(),
             }
         };
@@ -181,6 +185,31 @@ impl Stage {
         while self.grid.cell_of_sample(self.sample) < cell {
             self.sample += 1_024;
         }
+    }
+
+    /// Is fed from the middle of a cell on, which it will not have.
+    pub(crate) async fn join(&mut self, cell: Cell) {
+        self.rewind(cell);
+        let middle = self.grid.first_frame(cell) + 7;
+        for track in 0..2 {
+            let mut out = BytesMut::new();
+            for (time, key) in self.video(cell).into_iter().filter(|(time, _)| *time >= middle) {
+                let data = Bytes::from_static(&[0, 0, 0, 1, 0x65]);
+                encode(
+                    &Message::Unit(Unit {
+                        track,
+                        time,
+                        key,
+                        data,
+                    }),
+                    &mut out,
+                );
+            }
+            encode(&Message::Watermark { track, cell }, &mut out);
+            self.feed.write_all(&out).await.unwrap();
+        }
+        self.push_track(2, cell, true).await;
+        self.rewind(cell.next());
     }
 
     /// The ingest dies, and so many cells later another ladder begins; perhaps with other decoder configurations.
