@@ -12,6 +12,7 @@
 //! | `spool` | what is on disk: for a restart, and for rewinding |
 //! | `origin` | what an HTTP request is answered |
 //! | `rewind` | the same for what is on disk |
+//! | [`events`] | which events are on disk, for those who look after them |
 //! | [`access`] | how often each child asked for the same thing |
 //!
 //! # Life of a frame here
@@ -29,6 +30,7 @@
 pub mod access;
 mod assemble;
 pub mod config;
+pub mod events;
 mod intake;
 mod machine;
 mod metrics;

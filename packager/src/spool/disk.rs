@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use hls::id::{Cell, Msn};
 
-/// Version of what is on disk; an event of another one is left alone.
+/// Version of what is on disk; an event of another one is not gone on with.
 pub(crate) const VERSION: u32 = 1;
 
 pub(crate) const HEADER: &str = "event.json";
@@ -26,6 +26,8 @@ pub(crate) struct Header {
     pub(crate) event: u64,
     /// Length of a cell, seconds.
     pub(crate) cell_s: f64,
+    /// Length of a segment, seconds.
+    pub(crate) segment_s: f64,
     /// Its tracks, as URLs name them.
     pub(crate) tracks: Vec<String>,
     /// The feed has said so.
@@ -36,19 +38,26 @@ pub(crate) fn make_dir(dir: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(dir)
 }
 
-/// The right to write below `root`; none while another process has it.
+/// The right to write below `root`; an error while another process has it.
 pub(crate) fn lock(root: &Path) -> io::Result<File> {
-    make_dir(root)?;
-    let file = options().open(root.join(LOCK))?;
     let since = Instant::now();
     loop {
-        match file.try_lock() {
-            Ok(()) => return Ok(file),
-            Err(fs::TryLockError::WouldBlock) if since.elapsed() < LOCK_WAIT => {
-                std::thread::sleep(Duration::from_millis(20));
-            }
-            Err(error) => return Err(error.into()),
+        match try_lock(root)? {
+            Some(lock) => return Ok(lock),
+            None if since.elapsed() < LOCK_WAIT => std::thread::sleep(Duration::from_millis(20)),
+            None => return Err(io::Error::other("another packager writes there")),
         }
+    }
+}
+
+/// The same at once; none while another process has it.
+pub(crate) fn try_lock(root: &Path) -> io::Result<Option<File>> {
+    make_dir(root)?;
+    let file = options().open(root.join(LOCK))?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(fs::TryLockError::WouldBlock) => Ok(None),
+        Err(fs::TryLockError::Error(error)) => Err(error),
     }
 }
 

@@ -156,7 +156,13 @@ impl Reader {
         let (newest, available_us) = (newest.cell, newest.available_us);
         let cell = life.hello.shape.grid.cell_duration();
         let stale = is_stale(unix_us(), available_us, self.window, cell);
-        if self.loaded.len() >= self.streams_max || (!ended && stale) {
+        // Recordings leave half of the room to what is live.
+        let room = if ended {
+            self.streams_max / 2
+        } else {
+            self.streams_max
+        };
+        if self.loaded.len() >= room || (!ended && stale) {
             return Ok(false);
         }
         let cells = self.window.as_nanos() / cell.as_nanos().max(1);

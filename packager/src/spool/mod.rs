@@ -12,7 +12,7 @@
 //! cell it was at. Nothing is flushed to the device: what a power failure takes is found by its checksum.
 
 mod codec;
-mod disk;
+pub(crate) mod disk;
 mod entry;
 mod load;
 mod queue;

@@ -310,6 +310,7 @@ impl Event {
             stream: self.shelf.stream.to_string(),
             event: self.shelf.event.0,
             cell_s: shape.grid.cell_duration().as_secs_f64(),
+            segment_s: shape.grid.cell_duration().as_secs_f64() * f64::from(shape.grid.segment_parts()),
             tracks: shape.tracks.iter().map(|track| track.id.to_string()).collect(),
             ended,
         };

@@ -7,6 +7,8 @@ mod bytes;
 #[cfg(test)]
 mod catalogue;
 #[cfg(test)]
+mod events;
+#[cfg(test)]
 mod fetch;
 #[cfg(test)]
 mod lives;

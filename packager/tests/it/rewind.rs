@@ -57,7 +57,7 @@ async fn everything_since_the_start_can_be_seen_again() {
     let mut stage = Stage::of(&process).await;
     let mut parts: BTreeMap<String, Vec<u8>> = BTreeMap::new();
     let mut before: Option<String> = None;
-    for round in 0..5 {
+    for round in 0..9 {
         if round == 3 {
             stage.restart(1, true).await;
             stage.rewind(stage.next);
