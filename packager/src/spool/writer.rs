@@ -72,6 +72,8 @@ pub(super) struct Event {
     cues: VecDeque<Cue>,
     segment: Option<Segment>,
     sizes: BTreeMap<Msn, u64>,
+    /// Sum of them.
+    held: u64,
     described: bool,
     closed: bool,
     failing: bool,
@@ -235,6 +237,7 @@ impl Event {
             said: None,
             cues: VecDeque::new(),
             segment: None,
+            held: sizes.values().sum(),
             sizes,
             described: false,
             closed: false,
@@ -255,7 +258,12 @@ impl Event {
 
     fn bytes(&self) -> u64 {
         let journals: u64 = self.journals.iter().map(|(_, bytes)| bytes).sum();
-        journals + self.sizes.values().sum::<u64>()
+        journals + self.held
+    }
+
+    fn resize(&mut self, msn: Msn, bytes: u64) {
+        let before = self.sizes.insert(msn, bytes).unwrap_or(0);
+        self.held = self.held.saturating_sub(before).saturating_add(bytes);
     }
 
     fn newest_segment(&self) -> Option<Msn> {
@@ -273,8 +281,18 @@ impl Event {
         self.shelf.change(|recording| recording.as_ref()?.start())
     }
 
-    /// Writes a cell: bytes first, then the journal. What fails leaves nothing that is taken for a cell.
+    /// Writes a cell; where that fails, the next one finds out by itself what of the event is still there.
     fn keep(&mut self, job: &Job) -> io::Result<()> {
+        let kept = self.write(job);
+        if kept.is_err() {
+            // What of the journal is on disk is not known: the next record says everything again.
+            (self.described, self.journal, self.said) = (false, None, None);
+        }
+        kept
+    }
+
+    /// Bytes first, then the journal. What fails leaves nothing that is taken for a cell.
+    fn write(&mut self, job: &Job) -> io::Result<()> {
         self.describe(&job.life, false)?;
         let kept = match self.payload(job) {
             Ok(kept) => kept,
@@ -285,11 +303,7 @@ impl Event {
         };
         let mut entries: Vec<Entry> = job.cues.iter().cloned().map(Entry::Cue).collect();
         entries.push(Entry::Cell(kept));
-        if let Err(error) = self.journal(job, &entries) {
-            // What of it is on disk is not known: the next one says everything again.
-            (self.journal, self.said) = (None, None);
-            return Err(error);
-        }
+        self.journal(job, &entries)?;
         job.cues.iter().for_each(|cue| self.hold(cue.clone()));
         self.shelf.change(|recording| {
             let recording = recording.get_or_insert_with(|| Recording::new(Arc::clone(&job.life), job.cell));
@@ -343,7 +357,7 @@ impl Event {
             offset += u64::from(length);
         }
         open.length = offset;
-        self.sizes.insert(msn, offset);
+        self.resize(msn, offset);
         Ok(Kept {
             cell: job.cell,
             available_us: job.available_us,
@@ -354,10 +368,8 @@ impl Event {
     /// Cuts off what a write that failed has left, and opens the file anew next time.
     fn take_back(&mut self) {
         let Some(open) = self.segment.take() else { return };
-        if open.file.set_len(open.length).is_err() {
-            // It stays as bytes that no cell names.
-            self.sizes.insert(open.msn, open.length);
-        }
+        // Where not even that works, it stays as bytes that no cell names.
+        let _left = open.file.set_len(open.length);
     }
 
     fn journal(&mut self, job: &Job, entries: &[Entry]) -> io::Result<()> {
@@ -449,9 +461,14 @@ impl Event {
 
     fn remove_before(&mut self, kept: Msn) {
         let rest = self.sizes.split_off(&kept);
-        for (msn, _) in std::mem::replace(&mut self.sizes, rest) {
+        let gone = std::mem::replace(&mut self.sizes, rest);
+        if gone.is_empty() {
+            return;
+        }
+        for msn in gone.into_keys() {
             remove(&disk::segment(&self.shelf.dir, msn));
         }
+        self.held = self.sizes.values().sum();
         let grid = self
             .shelf
             .change(|recording| Some(recording.as_ref()?.shape().grid));
@@ -472,5 +489,126 @@ fn remove(path: &std::path::Path) {
             tracing::warn!(path = %path.display(), %error, "not removed");
         }
         Ok(()) | Err(_) => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spool::samples::{cue, life};
+    use hls::id::StreamId;
+    use std::path::Path;
+
+    const FIRST: u64 = 160_000_000;
+
+    fn writer(root: &Path, keep_s: u64) -> Writer {
+        Writer {
+            bounds: Bounds {
+                keep: Duration::from_secs(keep_s),
+                bytes_max: u64::MAX,
+            },
+            meter: SpoolMeter::new(),
+            events: Vec::new(),
+            past: Vec::new(),
+            shortened: false,
+            _lock: disk::lock(root).unwrap(),
+        }
+    }
+
+    fn shelf(root: &Path, event: u64) -> Arc<Shelf> {
+        Arc::new(Shelf::new(root, StreamId::new("main").unwrap(), Cell(event)))
+    }
+
+    fn job(shelf: &Arc<Shelf>, life: &Arc<Life>, cell: u64) -> Job {
+        let share = Share::Media {
+            duration: Duration::from_millis(500),
+            independent: true,
+        };
+        Job {
+            shelf: Arc::clone(shelf),
+            life: Arc::clone(life),
+            cues: if cell == FIRST {
+                vec![cue("spot")]
+            } else {
+                Vec::new()
+            },
+            cell: Cell(cell),
+            available_us: 0,
+            parts: vec![(share, Some("bytes".into())); 2],
+        }
+    }
+
+    fn names(dir: &Path, prefix: &str) -> Vec<u64> {
+        let listed = disk::list(dir).unwrap();
+        let mut found: Vec<u64> = listed
+            .iter()
+            .filter_map(|(name, _)| name.strip_prefix(prefix)?.parse().ok())
+            .collect();
+        found.sort_unstable();
+        found
+    }
+
+    #[test]
+    fn what_is_older_than_the_hours_kept_goes_a_chunk_later() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut writer, shelf) = (writer(dir.path(), 300), shelf(dir.path(), FIRST));
+        let life = Arc::new(life(Cell(FIRST)));
+        for cell in FIRST..FIRST + 4 * 800 {
+            writer.keep(job(&shelf, &life, cell));
+        }
+        // 150 segments and up to a chunk more are listed, and a chunk more is there.
+        let segments = names(&shelf.dir, "seg-");
+        let listed = shelf.change(|recording| recording.as_ref().unwrap().first().unwrap());
+        assert_eq!(
+            segments.len() as u64,
+            segments[segments.len() - 1] - segments[0] + 1
+        );
+        assert!((150..=150 + 32).contains(&(40_000_800 - listed.0)), "{listed}");
+        assert_eq!(segments[0], listed.0 - 32);
+        let journals = names(&shelf.dir, "journal-");
+        assert_eq!(
+            journals,
+            [FIRST + 4 * 512, FIRST + 4 * 768],
+            "each begins 256 segments after the one before"
+        );
+        let on_disk: u64 = disk::list(&shelf.dir)
+            .unwrap()
+            .iter()
+            .map(|(_, length)| length)
+            .sum();
+        let header = fs::metadata(shelf.dir.join(disk::HEADER)).unwrap().len();
+        assert_eq!(writer.bytes(), on_disk - header);
+        // A journal is read by itself, so it says again what may still be on.
+        let text = fs::read(disk::journal(&shelf.dir, Cell(journals[1]))).unwrap();
+        let entries = codec::read(&text.into()).0;
+        assert_eq!(entries[..2], [Entry::Life(life), Entry::Cue(cue("spot"))]);
+    }
+
+    #[test]
+    fn an_earlier_event_goes_after_the_hours_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut writer = writer(dir.path(), 300);
+        let [old, new] = [FIRST, FIRST + 400].map(|event| shelf(dir.path(), event));
+        writer.keep(job(&old, &Arc::new(life(Cell(FIRST))), FIRST));
+        writer.keep(job(&new, &Arc::new(life(Cell(FIRST + 400))), FIRST + 400));
+        writer.look();
+        assert!(old.dir.exists() && writer.past.len() == 1);
+        writer.past[0].newest -= Duration::from_secs(301);
+        writer.look();
+        assert!(!old.dir.exists() && new.dir.exists() && writer.past.is_empty());
+    }
+
+    #[test]
+    fn a_directory_that_is_taken_away_is_made_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut writer, shelf) = (writer(dir.path(), 300), shelf(dir.path(), FIRST));
+        let life = Arc::new(life(Cell(FIRST)));
+        (FIRST..FIRST + 8).for_each(|cell| writer.keep(job(&shelf, &life, cell)));
+        fs::remove_dir_all(&shelf.dir).unwrap();
+        (FIRST + 8..FIRST + 40).for_each(|cell| writer.keep(job(&shelf, &life, cell)));
+        assert!(!writer.events[0].failing);
+        assert!(shelf.dir.join(disk::HEADER).exists());
+        assert_eq!(names(&shelf.dir, "journal-"), [FIRST]);
+        assert!(names(&shelf.dir, "seg-").ends_with(&[40_000_008, 40_000_009]));
     }
 }
