@@ -89,8 +89,11 @@ impl Shared {
             Resource::Media(_, track) => {
                 let directives = Directives::parse(uri.query().unwrap_or_default())
                     .map_err(|error| Refused::new(StatusCode::BAD_REQUEST, error))?;
-                let over = view.position.is_some_and(|at| at.ended);
-                match self.rewind.finished(&stream, track).filter(|_| over) {
+                let whole = match view.position {
+                    Some(position) if position.ended => self.rewind.finished(&stream, track),
+                    Some(_) | None => None,
+                };
+                match whole {
                     Some(whole) => (whole, None),
                     None => wait.playlist(track, &directives).await?,
                 }

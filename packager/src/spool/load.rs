@@ -15,7 +15,7 @@ use hls::timeline::{Share, Timeline};
 use super::codec;
 use super::disk::{self, Named};
 use super::entry::{Entry, Kept, Life};
-use super::queue::Spool;
+use super::queue::{Spool, Warnings};
 use super::recording::Recording;
 use super::shelf::{self, Shelf};
 use super::tape::Tape;
@@ -98,6 +98,7 @@ pub(crate) fn open(data_dir: &Path, config: &Config) -> io::Result<(Spool, Vec<L
         events: reader.events,
         past: reader.past,
         shortened: false,
+        warnings: Warnings::default(),
         _lock: lock,
     };
     let spool = Spool::start(root, config.dvr.queue_bytes, meter, |orders| writer.run(&orders))?;

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use feed::Cue;
@@ -17,6 +18,26 @@ use crate::metrics::SpoolMeter;
 
 /// Most cells that wait for the disk: at two a second and stream, 64 streams have 16 s.
 const CELLS_MAX: usize = 2_048;
+
+/// A disk that comes and goes must not fill the log.
+const WARNING_PAUSE: Duration = Duration::from_secs(10);
+
+/// When something was last said.
+#[derive(Debug, Default)]
+pub(super) struct Warnings(Option<Instant>);
+
+impl Warnings {
+    /// Whether it may be said again.
+    pub(super) fn may(&mut self, now: Instant) -> bool {
+        let may = self
+            .0
+            .is_none_or(|said| now.duration_since(said) >= WARNING_PAUSE);
+        if may {
+            self.0 = Some(now);
+        }
+        may
+    }
+}
 
 /// A published cell on its way to disk.
 #[derive(Debug)]
@@ -54,8 +75,9 @@ pub(crate) struct Spool {
     sender: SyncSender<Order>,
     depth: Arc<Depth>,
     bytes_max: usize,
-    /// Cells are being left out now; said once.
+    /// Cells are being left out now; said once, and no more often than the pause between warnings allows.
     full: AtomicBool,
+    warnings: Mutex<Warnings>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -82,7 +104,7 @@ pub(super) struct Orders {
 
 impl Orders {
     /// The next order; [`Order::Look`] after `patience`, and [`Order::Stop`] once nobody is left to give any.
-    pub(super) fn next(&self, patience: std::time::Duration) -> Order {
+    pub(super) fn next(&self, patience: Duration) -> Order {
         use std::sync::mpsc::RecvTimeoutError::{Disconnected, Timeout};
         match self.receiver.recv_timeout(patience) {
             Ok(Order::Keep(job)) => {
@@ -123,6 +145,7 @@ impl Spool {
             depth,
             bytes_max,
             full: AtomicBool::new(false),
+            warnings: Mutex::default(),
             thread: Mutex::new(Some(thread)),
         })
     }
@@ -159,7 +182,8 @@ impl Spool {
 
     fn refuse(&self, job: Job) -> Vec<Cue> {
         self.depth.meter.left_out_queue.increment(1);
-        if !self.full.swap(true, Ordering::AcqRel) {
+        let mut warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
+        if !self.full.swap(true, Ordering::AcqRel) && warnings.may(Instant::now()) {
             tracing::warn!(stream = %job.shelf.stream, cell = %job.cell, "the disk is too slow: cells are left out of the spool");
         }
         job.cues
@@ -185,7 +209,6 @@ impl Spool {
 mod tests {
     use super::*;
     use crate::spool::samples::{cue, life};
-    use std::time::Duration;
 
     fn job(spool: &Spool, cell: u64, bytes: usize) -> Job {
         let share = Share::Media {
@@ -236,6 +259,15 @@ mod tests {
         let spool = Spool::start(PathBuf::new(), 100, SpoolMeter::new(), work).unwrap();
         assert!(spool.keep(job(&spool, 0, 300)).is_ok());
         spool.stop();
+    }
+
+    #[test]
+    fn a_disk_that_comes_and_goes_is_warned_of_now_and_then() {
+        let (mut warnings, now) = (Warnings::default(), Instant::now());
+        let said: Vec<u64> = (0..25)
+            .filter(|s| warnings.may(now + Duration::from_secs(*s)))
+            .collect();
+        assert_eq!(said, [0, 10, 20]);
     }
 
     #[test]

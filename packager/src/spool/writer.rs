@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::BytesMut;
 use feed::Cue;
@@ -15,7 +15,7 @@ use hls::timeline::Share;
 use super::codec;
 use super::disk::{self, Header};
 use super::entry::{Entry, Extent, Kept, Life};
-use super::queue::{Job, Order, Orders};
+use super::queue::{Job, Order, Orders, Warnings};
 use super::recording::Recording;
 use super::shelf::Shelf;
 use crate::metrics::SpoolMeter;
@@ -45,6 +45,7 @@ pub(super) struct Writer {
     pub(super) past: Vec<Past>,
     /// The bound on bytes is in force now; said once.
     pub(super) shortened: bool,
+    pub(super) warnings: Warnings,
     /// Held for as long as this writes.
     pub(super) _lock: File,
 }
@@ -114,12 +115,12 @@ impl Writer {
             Ok(()) => {
                 self.meter.kept.increment(1);
                 if std::mem::take(&mut event.failing) {
-                    tracing::info!(stream = %job.shelf.stream, cell = %job.cell, "the spool goes on");
+                    tracing::debug!(stream = %job.shelf.stream, cell = %job.cell, "the spool goes on");
                 }
             }
             Err(error) => {
                 self.meter.left_out_io.increment(1);
-                if !std::mem::replace(&mut event.failing, true) {
+                if !std::mem::replace(&mut event.failing, true) && self.warnings.may(Instant::now()) {
                     let error = &error as &dyn std::error::Error;
                     tracing::warn!(stream = %job.shelf.stream, cell = %job.cell, error, "cells are left out of the spool");
                 }
@@ -511,6 +512,7 @@ mod tests {
             events: Vec::new(),
             past: Vec::new(),
             shortened: false,
+            warnings: Warnings::default(),
             _lock: disk::lock(root).unwrap(),
         }
     }

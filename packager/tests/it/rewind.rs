@@ -367,3 +367,39 @@ async fn a_slow_disk_refuses_those_who_rewind_and_nobody_else() {
     let answers = [timeout(PATIENCE, reads).await, timeout(PATIENCE, waits).await];
     assert_eq!(answers.map(|answer| answer.unwrap().unwrap().status), [404, 200]);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_hours_nothing_is_offered_and_a_restart_goes_on_all_the_same() {
+    let dir = tempfile::tempdir().unwrap();
+    let off = Dvr {
+        hours: 0,
+        ..Dvr::default()
+    };
+    let process = Process::with(dir.path(), &off);
+    let mut stage = Stage::of(&process).await;
+    stage.feed(800).await;
+    let written = async {
+        while process.metric("ringside_packager_spool_cells_total") < 800 {
+            sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(PATIENCE, written)
+        .await
+        .expect("what is published is kept");
+    for path in ["dvr.m3u8", "360p/dvr.m3u8", "360p/seg-40000050.m4s"] {
+        assert_eq!(stage.reader.get(path).await.status, 404, "{path}");
+    }
+    let bytes = process.metric("ringside_packager_spool_bytes");
+    let before = stage.reader.playlist("360p").await;
+    process.kill();
+    let process = Process::with(dir.path(), &off);
+    stage.moved(&process);
+    assert_eq!(stage.reader.playlist("360p").await, before);
+    stage.reconnect(stage.next).await;
+    stage.feed(400).await;
+    clean(&check::successive(&before, &stage.reader.playlist("360p").await));
+    assert!(
+        process.metric("ringside_packager_spool_bytes") <= bytes * 5 / 4,
+        "it does not grow"
+    );
+}
