@@ -18,8 +18,8 @@ use crate::upstream::{Error, Object, Parents};
 
 /// First and last pause after a failure; doubled in between.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
-/// How often a stream that has ended is looked at: half to one and a half of this.
-const AFTER: Duration = Duration::from_secs(3);
+/// First and last pause between looks at a stream that has ended; doubled in between.
+const AFTER: (Duration, Duration) = (Duration::from_secs(3), Duration::from_secs(12));
 /// Longest a playlist request may take before the parent's target duration is known.
 const FIRST_WAIT: Duration = Duration::from_secs(12);
 
@@ -101,8 +101,10 @@ impl Mirror {
 
     /// An event that is over may become its whole recording, and another one may begin under its name.
     async fn what_follows(&self, path: &str) {
+        let mut pause = AFTER.0;
         loop {
-            sleep(spread(AFTER)).await;
+            sleep(spread(pause)).await;
+            pause = (pause * 2).min(AFTER.1);
             let Ok(object) = self.parents.get(path, None, FIRST_WAIT).await else {
                 continue;
             };

@@ -15,7 +15,7 @@ use crate::upstream::Object;
 /// Flights at once; further requests are refused. What is live has flights of its own.
 pub(crate) const FLIGHTS_MAX: usize = 64;
 /// How long a playlist is kept that names no target duration: a multivariant one.
-const UNDATED: Duration = Duration::from_secs(1);
+const UNDATED: Duration = Duration::from_secs(10);
 
 /// A playlist of the recording; half a target duration old at most.
 pub(crate) async fn playlist(streams: &Streams, resource: &Resource) -> Result<Found, Refusal> {
@@ -89,9 +89,9 @@ mod tests {
         let multivariant = object("#EXTM3U\n#EXT-X-STREAM-INF:X\n360p/dvr.m3u8\n");
         let fresh = || (is_fresh(&media), is_fresh(&multivariant));
         assert_eq!(fresh(), (true, true));
-        tokio::time::advance(Duration::from_millis(1_001)).await;
-        assert_eq!(fresh(), (true, false));
-        tokio::time::advance(Duration::from_secs(2)).await;
+        tokio::time::advance(Duration::from_millis(3_001)).await;
+        assert_eq!(fresh(), (false, true));
+        tokio::time::advance(Duration::from_secs(7)).await;
         assert_eq!(fresh(), (false, false));
     }
 }

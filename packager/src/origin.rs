@@ -85,7 +85,10 @@ impl Shared {
         let given = match &resource {
             Resource::Multivariant(_) => (multivariant(&view), None),
             Resource::Dvr(_) => (self.rewind.multivariant(&stream)?, None),
-            Resource::DvrMedia(_, track) => (self.rewind.playlist(&stream, track)?, None),
+            Resource::DvrMedia(_, track) => {
+                let (found, version) = self.rewind.playlist(&stream, track)?;
+                (found, Some(version))
+            }
             Resource::Media(_, track) => {
                 let directives = Directives::parse(uri.query().unwrap_or_default())
                     .map_err(|error| Refused::new(StatusCode::BAD_REQUEST, error))?;
@@ -195,7 +198,8 @@ impl Wait<'_> {
 
     async fn playlist(&mut self, track: &TrackId, directives: &Directives) -> Result<Given, Refused> {
         loop {
-            let view = self.now();
+            // A stream that begins anew is not shown for a while, also to those who are here already.
+            let view = self.started().await?;
             let (_, track) = view.track(track).ok_or_else(no_track)?;
             let position = view.position.ok_or_else(no_track)?;
             match position.playlist(directives) {
@@ -228,7 +232,7 @@ impl Wait<'_> {
 
     async fn part(&mut self, stream: &Stream, track: &TrackId, cell: Cell) -> Result<Found, Refused> {
         loop {
-            let view = self.now();
+            let view = self.started().await?;
             let (index, kind) = view
                 .track(track)
                 .map(|(i, track)| (i, media_type(track.video)))

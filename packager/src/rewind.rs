@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use hls::delivery::{self, Answer};
-use hls::id::{Msn, TrackId};
+use hls::id::{Cell, Msn, TrackId};
 use hls::path::Hash;
 use http::StatusCode;
 use listen::answer::{Found, Refused, media_type};
@@ -65,20 +65,21 @@ impl Rewind {
         Ok(playlist(text, &shelf))
     }
 
-    pub(crate) fn playlist(&self, stream: &Stream, track: &TrackId) -> Result<Found, Refused> {
+    /// A track's playlist; its version tells it apart in the books.
+    pub(crate) fn playlist(&self, stream: &Stream, track: &TrackId) -> Result<(Found, Cell), Refused> {
         let shelf = self.shelf(stream)?;
-        let text = match (shelf.playlist(track), shelf.kind(track)) {
-            (Some(text), _) => text,
+        let (text, version) = match (shelf.playlist(track), shelf.kind(track)) {
+            (Some(rendered), _) => rendered,
             (None, Some(_)) => return Err(begun()),
             (None, None) => return Err(Refused::new(StatusCode::NOT_FOUND, "no such track")),
         };
-        Ok(playlist(text, &shelf))
+        Ok((playlist(text, &shelf), Cell(version)))
     }
 
     /// The whole event under the name of the live playlist, once it is over and those who watched it have seen that.
     pub(crate) fn finished(&self, stream: &Stream, track: &TrackId) -> Option<Found> {
-        let shelf = self.shelf(stream).ok()?;
-        let text = shelf.is_finished(SEEN).then(|| shelf.playlist(track)).flatten()?;
+        let shelf = self.shelf(stream).ok().filter(|shelf| shelf.is_finished(SEEN))?;
+        let (text, _) = shelf.playlist(track)?;
         Some(playlist(text, &shelf))
     }
 

@@ -94,17 +94,17 @@ impl Shelf {
         target.unwrap_or_default()
     }
 
-    /// A track's playlist; none while it is too short.
-    pub(crate) fn playlist(&self, id: &TrackId) -> Option<Bytes> {
+    /// A track's playlist and its version; none while it is too short.
+    pub(crate) fn playlist(&self, id: &TrackId) -> Option<(Bytes, u64)> {
         let mut rendered = self.rendered.lock().unwrap_or_else(PoisonError::into_inner);
         let (track, version) = self.look(|recording| Some((recording.track(id)?, recording.version())))?;
         if let Some((_, text)) = rendered.get(&track).filter(|(known, _)| *known == version) {
-            return Some(text.clone());
+            return Some((text.clone(), version));
         }
         let (dvr, dates) = self.look(|recording| recording.playlist(track))?;
         let text = Bytes::from(render(&dvr, &dates)?);
         rendered.insert(track, (version, text.clone()));
-        Some(text)
+        Some((text, version))
     }
 
     /// The multivariant playlist for rewinding; none while a track's playlist is too short.

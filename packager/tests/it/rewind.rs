@@ -267,6 +267,11 @@ async fn an_edge_fetches_each_object_of_it_once_for_all() {
     }
     // Four of ours, four of the edge's, and its one look at the multivariant playlist.
     assert_eq!(process.metric("ringside_origin_requests_total") - before, 9);
+    assert_eq!(
+        process.metric("ringside_origin_repeats_total"),
+        0,
+        "by the parent's books"
+    );
     sleep(Duration::from_millis(1_100)).await;
     stage.feed(4).await;
     let now = dvr(&stage, "360p", FIRST_MSN + 75, Some(&text)).await;
@@ -274,6 +279,11 @@ async fn an_edge_fetches_each_object_of_it_once_for_all() {
         edge.get("360p/dvr.m3u8").await.text(),
         now,
         "half a target duration later it is asked for again"
+    );
+    assert_eq!(
+        process.metric("ringside_origin_repeats_total"),
+        0,
+        "another version is another object"
     );
     assert_eq!(edge.get("360p/seg-39999999.m4s").await.status, 404);
 }
