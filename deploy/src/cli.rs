@@ -8,6 +8,8 @@ use tracing_subscriber::EnvFilter;
 
 use crate::config::{self, Loaded};
 use crate::doctor;
+#[cfg(feature = "packager")]
+use crate::events;
 #[cfg(feature = "ingest")]
 use crate::key;
 use crate::up::{self, Roles};
@@ -35,6 +37,12 @@ enum Command {
     Key {
         #[command(subcommand)]
         command: key::Command,
+    },
+    /// List, show and delete the events that are kept in `data.dir`.
+    #[cfg(feature = "packager")]
+    Events {
+        #[command(subcommand)]
+        command: events::Command,
     },
     /// Check this machine before the night; with `--live`, what encoders send to a running ringside.
     Doctor(doctor::Arguments),
@@ -85,6 +93,8 @@ impl Cli {
             } => return print(&settings),
             #[cfg(feature = "ingest")]
             Command::Key { command } => return command.run(),
+            #[cfg(feature = "packager")]
+            Command::Events { command } => return command.run(),
             Command::Doctor(arguments) => {
                 let loaded = arguments.settings().load()?;
                 return Ok(doctor::run(&loaded.config, &arguments)?);

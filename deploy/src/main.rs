@@ -3,7 +3,7 @@
 //! Code map: [`cli`] what can be said on the command line, [`config`] what is set and by whom, [`up`] every role
 //! in one process, [`parts`] how a role is put together, [`ops`] the operators' port, [`api`] what an ingest answers
 //! there, [`doctor`] this machine before the night and encoders during it, [`data`] what is kept between runs, `key` who
-//! may publish, [`announce`] the box and `up.json`.
+//! may publish, `events` what is kept of them, [`announce`] the box and `up.json`.
 
 #![cfg_attr(
     not(all(feature = "ingest", feature = "packager", feature = "edge")),
@@ -23,6 +23,8 @@ mod cli;
 mod config;
 mod data;
 mod doctor;
+#[cfg(feature = "packager")]
+mod events;
 #[cfg(feature = "ingest")]
 mod key;
 mod ops;

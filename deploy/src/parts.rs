@@ -23,12 +23,15 @@ pub(crate) type Service = (
 #[cfg(feature = "packager")]
 pub(crate) async fn packager(
     config: &Config,
+    data: &Data,
     secret: &str,
     shutdown: &CancellationToken,
 ) -> anyhow::Result<(Service, SocketAddr, SocketAddr)> {
     let settings = packager::Config {
         feed: config.packager.feed.clone(),
+        dvr: config.packager.dvr.clone(),
         origin: config.origin.clone(),
+        data_dir: Some(data.dir().to_owned()),
     };
     let packager = packager::Packager::bind(settings, secret.as_bytes().to_vec()).await?;
     let feed = packager.feed_address().context("feed port")?;

@@ -165,7 +165,7 @@ impl Up {
         let mut ports = Ports::default();
         #[cfg(feature = "packager")]
         if roles.packager {
-            let (service, feed, origin) = parts::packager(&config, secret, shutdown).await?;
+            let (service, feed, origin) = parts::packager(&config, &self.data, secret, shutdown).await?;
             self.spawn(service);
             (ports.feed, ports.origin) = (Some(feed), Some(origin));
         }

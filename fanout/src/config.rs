@@ -24,6 +24,8 @@ pub struct Config {
     pub idle_s: u64,
     /// Memory for objects that are not in a live window, bytes. Default 256 MiB; the least used go first.
     pub cache_bytes: u64,
+    /// Memory for what viewers rewind to, bytes. Default 256 MiB; the least used go first.
+    pub dvr_cache_bytes: u64,
     /// Streams known at once. Default 256; viewers of further ones get 503.
     pub streams_max: usize,
     /// Where `/` leads: the watch page of this stream.
@@ -51,6 +53,7 @@ impl Default for Config {
             connections_max: 16_000,
             idle_s: 60,
             cache_bytes: 256 << 20,
+            dvr_cache_bytes: 256 << 20,
             streams_max: 256,
             home: None,
         }

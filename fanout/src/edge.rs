@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use crate::fetch::Keep;
 use crate::metrics::Meter;
 use crate::page;
+use crate::rewind;
 use crate::streams::Streams;
 use crate::track::{Released, Track};
 use crate::upstream::Object;
@@ -70,7 +71,9 @@ impl Edge {
             Err(refused) => refusal(&refused),
         };
         let kind = match &resource {
-            Resource::Multivariant(_) | Resource::Media(..) => PLAYLIST,
+            Resource::Multivariant(_) | Resource::Media(..) | Resource::Dvr(_) | Resource::DvrMedia(..) => {
+                PLAYLIST
+            }
             Resource::Object(_, _, Name::Part(_)) => PART,
             Resource::Object(_, _, Name::Init(_) | Name::Segment(_)) => OBJECT,
         };
@@ -92,7 +95,7 @@ impl Shared {
             Resource::Multivariant(stream) => {
                 let object = self.streams.multivariant(stream).await.map_err(refused)?;
                 Ok(Found {
-                    content: Content::Text(object.form.clone()),
+                    content: Content::Text(object.forms.form(None)),
                     kind: delivery::PLAYLIST_TYPE,
                     answer: Answer::Plain,
                     urgency: delivery::PLAYLIST_URGENCY,
@@ -102,18 +105,44 @@ impl Shared {
                 })
             }
             Resource::Media(stream, id) => {
-                let directives =
-                    Directives::parse(query).map_err(|error| Refused::new(StatusCode::BAD_REQUEST, error))?;
+                let directives = directives(query)?;
                 self.wait(stream, id).await?.playlist(&directives).await
             }
-            Resource::Object(stream, id, name) => {
-                let mut wait = self.wait(stream, id).await?;
-                match name {
-                    Name::Part(cell) => wait.part(*cell).await,
-                    Name::Init(hash) => wait.init(*hash).await,
-                    Name::Segment(msn) => wait.segment(*msn).await,
-                }
+            Resource::Dvr(_) | Resource::DvrMedia(..) => {
+                let skip = directives(query)?.skip;
+                rewind::playlist(&self.streams, resource, skip)
+                    .await
+                    .map_err(refused)
             }
+            Resource::Object(stream, id, Name::Part(cell)) => self.wait(stream, id).await?.part(*cell).await,
+            Resource::Object(stream, id, name) => match self.live(stream, id, name).await {
+                Err(refused) if refused.status == StatusCode::NOT_FOUND => {
+                    self.rewind(stream, id, name).await
+                }
+                answer => answer,
+            },
+        }
+    }
+
+    /// A segment or init segment of the live window. Who rewinds needs no mirror, and starts none.
+    async fn live(&self, stream: &StreamId, id: &TrackId, name: &Name) -> Result<Found, Refused> {
+        if self.streams.mirrored(stream, id).is_none() {
+            return Err(unknown("not live here"));
+        }
+        let wait = self.wait(stream, id).await?;
+        match name {
+            Name::Init(hash) => wait.init(*hash).await,
+            Name::Segment(msn) => wait.segment(*msn).await,
+            Name::Part(_) => Err(unknown("parts are live only")),
+        }
+    }
+
+    /// The same from the recording; the flight outlives this viewer.
+    async fn rewind(&self, stream: &StreamId, id: &TrackId, name: &Name) -> Result<Found, Refused> {
+        let found = rewind::object(&self.streams, stream, id, name);
+        tokio::select! {
+            found = found => found.map_err(refused),
+            () = self.shutdown.cancelled() => Err(refused(Refusal::Failed)),
         }
     }
 
@@ -294,6 +323,10 @@ impl Wait<'_> {
         self.now()
             .map_or(Duration::ZERO, |now| now.version.position.target_duration)
     }
+}
+
+fn directives(query: &str) -> Result<Directives, Refused> {
+    Directives::parse(query).map_err(|error| Refused::new(StatusCode::BAD_REQUEST, error))
 }
 
 fn unknown(reason: &str) -> Refused {

@@ -12,6 +12,7 @@ use quick_cache::sync::Cache;
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
+use crate::rewind;
 use crate::track::Track;
 use crate::upstream::{Error, Object, Parents};
 
@@ -43,6 +44,8 @@ enum Boarded {
 pub(crate) enum Keep {
     /// The cache, within its budget.
     Cache,
+    /// The same, for as long as a playlist may be kept.
+    Fresh,
     /// A track's live window.
     Live(Arc<Track>, Cell),
 }
@@ -98,6 +101,11 @@ impl Fetch {
         }
     }
 
+    /// The object if it is kept; nothing is fetched.
+    pub(crate) fn peek(&self, resource: &Resource) -> Option<Object> {
+        self.cache.get(resource)
+    }
+
     /// Forgets a cached object.
     pub(crate) fn forget(&self, resource: &Resource) {
         self.cache.remove(resource);
@@ -110,6 +118,7 @@ impl Fetch {
     fn kept(&self, resource: &Resource, keep: &Keep) -> Option<Object> {
         match keep {
             Keep::Cache => self.cache.get(resource),
+            Keep::Fresh => self.cache.get(resource).filter(rewind::is_fresh),
             Keep::Live(track, cell) => track.part(*cell),
         }
     }
@@ -148,7 +157,7 @@ impl Fetch {
         let (landing, outcome) = match asked {
             Ok(object) => {
                 match keep {
-                    Keep::Cache => self.cache.insert(resource.clone(), object.clone()),
+                    Keep::Cache | Keep::Fresh => self.cache.insert(resource.clone(), object.clone()),
                     Keep::Live(track, cell) => track.hold(cell, object.clone()),
                 }
                 (Ok(object), Outcome::Landed)

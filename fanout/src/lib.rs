@@ -10,6 +10,7 @@
 //! | `follow` | PURE: what a parent's playlist means for the next request |
 //! | `track` | which bytes of a track are here |
 //! | `fetch` | how an object that is not live is fetched once for all |
+//! | `rewind` | the same for what has left the live window |
 //! | `upstream` | how a parent is asked |
 //! | `page` | the watch page |
 //!
@@ -32,6 +33,7 @@ mod follow;
 mod metrics;
 mod mirror;
 mod page;
+mod rewind;
 mod streams;
 mod track;
 mod upstream;

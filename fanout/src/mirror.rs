@@ -18,6 +18,8 @@ use crate::upstream::{Error, Object, Parents};
 
 /// First and last pause after a failure; doubled in between.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
+/// First and last pause between looks at a stream that has ended; doubled in between.
+const AFTER: (Duration, Duration) = (Duration::from_secs(3), Duration::from_secs(12));
 /// Longest a playlist request may take before the parent's target duration is known.
 const FIRST_WAIT: Duration = Duration::from_secs(12);
 
@@ -94,7 +96,10 @@ impl Mirror {
                     request.skip = request.skip.and(self.next().skip);
                     pause = (pause * 2).min(PAUSE.1);
                 }
-                Round::Ended => return std::future::pending().await,
+                Round::Ended => {
+                    self.what_follows(&path).await;
+                    (request, pause) = (Directives::default(), PAUSE.0);
+                }
             }
         }
     }
@@ -103,6 +108,37 @@ impl Mirror {
         self.current()
             .map(|now| now.version.next(now.received.elapsed()))
             .unwrap_or_default()
+    }
+
+    /// An event that is over may become its whole recording, and another one may begin under its name.
+    async fn what_follows(&self, path: &str) {
+        let mut pause = AFTER.0;
+        loop {
+            sleep(spread(pause)).await;
+            pause = (pause * 2).min(AFTER.1);
+            let Ok(object) = self.parents.get(path, None, FIRST_WAIT).await else {
+                continue;
+            };
+            let known = |now: Arc<Released>| now.version.body == object.bytes;
+            if self.current().is_some_and(known) {
+                continue;
+            }
+            let Ok(version) = Version::read(object.bytes) else {
+                continue;
+            };
+            if !version.position.ended {
+                self.fetch
+                    .forget(&Resource::Multivariant(self.track.stream.clone()));
+                return self.track.forget();
+            }
+            self.track.release(Released {
+                forms: self.track.forms(&version),
+                version,
+                available_us: object.available_us,
+                received: object.received,
+            });
+            self.meter.versions.increment(1);
+        }
     }
 
     fn current(&self) -> Option<Arc<Released>> {

@@ -16,6 +16,7 @@ use crate::config::Config;
 use crate::fetch::{Fetch, Keep};
 use crate::metrics::Meter;
 use crate::mirror::Mirror;
+use crate::rewind;
 use crate::track::Track;
 use crate::upstream::{Object, Parents};
 
@@ -32,6 +33,8 @@ pub(crate) struct Streams {
     /// real viewers from the parent.
     names: Arc<Fetch>,
     pub(crate) fetch: Arc<Fetch>,
+    /// What viewers rewind to.
+    pub(crate) rewind: Arc<Fetch>,
     parents: Arc<Parents>,
     tasks: TaskTracker,
     shutdown: CancellationToken,
@@ -56,8 +59,13 @@ impl Streams {
             flights: 32,
             ..flight::Limits::default()
         };
+        let rewind = flight::Limits {
+            flights: rewind::FLIGHTS_MAX,
+            ..flight::Limits::default()
+        };
         Arc::new(Self {
             streams: DashMap::new(),
+            rewind: Arc::new(fetch(rewind, config.dvr_cache_bytes)),
             names: Arc::new(fetch(names, 8 << 20)),
             fetch: Arc::new(fetch(flight::Limits::default(), config.cache_bytes)),
             parents,
@@ -87,13 +95,22 @@ impl Streams {
             return Ok(found);
         }
         let multivariant = self.multivariant(stream).await?;
-        let text = std::str::from_utf8(&multivariant.bytes).map_err(|_| Refusal::Missing)?;
+        let text = text(&multivariant)?;
         let video = kind(text, track).ok_or(Refusal::Missing)?;
         let urgency = hls::delivery::urgency(text, track);
         self.start(stream, track, video, urgency)
     }
 
-    fn mirrored(&self, stream: &StreamId, track: &TrackId) -> Option<Arc<Track>> {
+    /// Whether a track is video.
+    pub(crate) async fn kind(&self, stream: &StreamId, track: &TrackId) -> Result<bool, Refusal> {
+        if let Some(found) = self.mirrored(stream, track) {
+            return Ok(found.video);
+        }
+        let multivariant = self.multivariant(stream).await?;
+        kind(text(&multivariant)?, track).ok_or(Refusal::Missing)
+    }
+
+    pub(crate) fn mirrored(&self, stream: &StreamId, track: &TrackId) -> Option<Arc<Track>> {
         let stream = self.streams.get(stream)?;
         stream
             .tracks
@@ -161,6 +178,10 @@ impl Streams {
             self.names.forget(&Resource::Multivariant(track.stream.clone()));
         }
     }
+}
+
+fn text(multivariant: &Object) -> Result<&str, Refusal> {
+    std::str::from_utf8(&multivariant.bytes).map_err(|_| Refusal::Missing)
 }
 
 /// Whether a multivariant playlist lists the track, and as video.

@@ -9,7 +9,7 @@ use http_body_util::{BodyExt as _, Empty, Limited};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use listen::playlist::Form;
+use listen::playlist::Forms;
 use tokio::time::{Instant, timeout};
 
 use crate::metrics::Meter;
@@ -25,7 +25,7 @@ const CONNECT: Duration = Duration::from_secs(3);
 pub(crate) struct Object {
     pub(crate) bytes: Bytes,
     /// The same as a text, where it is one.
-    pub(crate) form: Form,
+    pub(crate) forms: Forms,
     /// When the origin published it, microseconds of its Unix time.
     pub(crate) available_us: Option<u64>,
     pub(crate) received: Instant,
@@ -133,7 +133,7 @@ impl Parents {
             .await;
         let bytes = bytes.map_err(Error::Body)?.to_bytes();
         Ok(Object {
-            form: Form::new(bytes.clone()),
+            forms: Forms::of_recording(bytes.clone()),
             bytes,
             available_us,
             received: Instant::now(),

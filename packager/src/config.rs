@@ -1,17 +1,22 @@
 //! What an operator can set.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// Sections `packager.feed`, `packager.window_s` and `origin`.
+/// Sections `packager` and `origin`.
 #[derive(Debug, Clone, Default)]
 pub struct Config {
     /// `[packager.feed]`
     pub feed: Feed,
+    /// `[packager.dvr]`
+    pub dvr: Dvr,
     /// `[origin]`
     pub origin: Origin,
+    /// `data.dir`; without one nothing is kept, and a restart begins every stream anew.
+    pub data_dir: Option<PathBuf>,
 }
 
 /// `[packager]` of the config file.
@@ -20,6 +25,72 @@ pub struct Config {
 pub struct Section {
     /// Feeds from ingests.
     pub feed: Feed,
+    /// What is kept on disk.
+    pub dvr: Dvr,
+}
+
+/// What is kept on disk: for rewinding, and for a restart.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Dvr {
+    /// Hours that viewers can rewind. Default 4, at most 168; older segments are removed. 0 = not at all, and only what
+    /// a restart needs is kept.
+    pub hours: u64,
+    /// Everything that is kept, bytes. Default 64 GiB; beyond it the oldest goes first, down to a minute of each stream.
+    pub bytes_max: u64,
+    /// Parts on their way to disk, bytes. Default 64 MiB; beyond it cells are left out of what is kept.
+    pub queue_bytes: usize,
+    /// Segments read from disk at once. Default 4; further requests wait.
+    pub reads_max: usize,
+    /// Requests that wait for the disk. Default 64; further ones get 503.
+    pub waiting_max: usize,
+}
+
+impl Default for Dvr {
+    fn default() -> Self {
+        Self {
+            hours: 4,
+            bytes_max: 64 << 30,
+            queue_bytes: 64 << 20,
+            reads_max: 4,
+            waiting_max: 64,
+        }
+    }
+}
+
+impl Dvr {
+    /// How much of an event is kept; a restart needs what is in the window and what has just left it.
+    pub(crate) fn keep(&self, window: Duration) -> Duration {
+        Duration::from_secs(self.hours.saturating_mul(3_600)).max(window * 3)
+    }
+
+    /// Every mistake in the section.
+    pub fn mistakes(&self) -> Vec<String> {
+        let mut mistakes = Vec::new();
+        let mut want = |good: bool, text: &str| {
+            if !good {
+                mistakes.push(text.to_owned());
+            }
+        };
+        want(self.hours <= 168, "packager.dvr.hours must be 0 to 168");
+        want(
+            self.bytes_max >= 256 << 20,
+            "packager.dvr.bytes_max must be at least 268435456 (256 MiB)",
+        );
+        want(
+            (1 << 20..=4 << 30).contains(&self.queue_bytes),
+            "packager.dvr.queue_bytes must be 1048576 to 4294967296",
+        );
+        want(
+            (1..=64).contains(&self.reads_max),
+            "packager.dvr.reads_max must be 1 to 64",
+        );
+        want(
+            self.waiting_max <= 65_536,
+            "packager.dvr.waiting_max must be at most 65536",
+        );
+        mistakes
+    }
 }
 
 /// Feeds from ingests.

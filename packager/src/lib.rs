@@ -9,28 +9,36 @@
 //! | `machine` | PURE: which cells are complete, and what the playlists then say |
 //! | `multivariant` | PURE: how a stream's tracks are announced |
 //! | `window` | which bytes and playlists exist right now |
+//! | `spool` | what is on disk: for a restart, and for rewinding |
 //! | `origin` | what an HTTP request is answered |
+//! | `rewind` | the same for what is on disk |
+//! | [`events`] | which events are on disk, for those who look after them |
 //! | [`access`] | how often each child asked for the same thing |
 //!
 //! # Life of a frame here
 //! feed socket -> `intake` -> `machine` (samples to a part, timeline, playlists rendered once) -> `window`
-//! -> everyone who waited is woken -> `origin` answers.
+//! -> everyone who waited is woken -> `origin` answers. Beside it, `spool` writes what `window` hands over.
 //!
 //! # Invariants
 //! - Nothing on this path waits for a disk, a store or a viewer.
 //! - A published part never changes, not even when its ladder restarts; late units are dropped and counted.
 //! - A ladder that takes over is a discontinuity, and its number is the ladder's ordinal: packagers agree on it.
 //! - Delta updates and compressed playlists are made once for all, and only when somebody asks.
+//! - A process that is killed and started again goes on with the same names, bytes and numbers: from its spool, and with
+//!   what the ingest keeps.
 //! - A request that waits has a deadline, and dies with its connection.
 
 pub mod access;
 mod assemble;
 pub mod config;
+pub mod events;
 mod intake;
 mod machine;
 mod metrics;
 mod multivariant;
 mod origin;
+mod rewind;
+mod spool;
 mod window;
 
 use std::net::SocketAddr;
@@ -60,13 +68,17 @@ pub enum Error {
 
 impl Packager {
     /// Opens the feed port and the origin. Nothing is served before [`Packager::run`].
+    ///
+    /// Where `data_dir` is given, streams of an earlier process are read from it first. Where that cannot be had, nothing
+    /// is kept, and the packager says so.
     pub async fn bind(config: Config, secret: Vec<u8>) -> Result<Self, Error> {
+        let streams = Arc::new(kept(&config).await);
         let feed = intake::bind(config.feed.listen).await?;
         let origin = listen::bind("origin", "origin.listen", config.origin.listen).await?;
         Ok(Self {
             feed,
             origin,
-            streams: Arc::default(),
+            streams,
             config,
             secret,
         })
@@ -87,7 +99,8 @@ impl Packager {
         let tasks = TaskTracker::new();
         let intake = intake::Intake::new(self.config.feed, self.secret, Arc::clone(&self.streams));
         tasks.spawn(intake.run(self.feed, shutdown.clone()));
-        let origin = origin::Origin::new(self.streams, shutdown.clone());
+        let streams = Arc::clone(&self.streams);
+        let origin = origin::Origin::new(self.streams, &self.config.dvr, shutdown.clone());
         let limits = listen::Limits {
             connections: self.config.origin.connections_max,
             ..Default::default()
@@ -99,5 +112,31 @@ impl Packager {
             .await;
         tasks.close();
         tasks.wait().await;
+        // A panic of the spool's thread has been said where it happened.
+        let _written = tokio::task::spawn_blocking(move || streams.stop()).await;
+    }
+}
+
+async fn kept(config: &Config) -> window::Streams {
+    let Some(data_dir) = config.data_dir.clone() else {
+        return window::Streams::default();
+    };
+    let settings = config.clone();
+    let read = move || {
+        let (spool, loaded) = spool::open(&data_dir, &settings)?;
+        let window = settings.feed.window();
+        Ok(window::Streams::kept(Arc::new(spool), loaded, window))
+    };
+    let read = tokio::task::spawn_blocking(read).await;
+    match read.unwrap_or_else(|panicked| Err(std::io::Error::other(panicked))) {
+        Ok(streams) => streams,
+        Err(error) => {
+            let error = &error as &dyn std::error::Error;
+            tracing::error!(
+                error,
+                "nothing is kept on disk: no rewinding, and a restart begins anew"
+            );
+            window::Streams::default()
+        }
     }
 }

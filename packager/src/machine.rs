@@ -5,20 +5,22 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use feed::cue::Kind;
 use feed::{Cue, Hello, Shape, Unit};
 use hls::delivery;
 use hls::id::{Cell, Epoch, Msn};
-use hls::path::Object;
+use hls::path::{Hash, Object};
+use hls::playlist::Multivariant;
 use hls::playlist::delta::{self, History};
-use hls::timeline::{Config, Error, Life, Mark, MarkKind, Marked, Progress, Timeline};
+use hls::timeline::{Config, Error, Life, Marked, Progress, Share, Timeline};
 use listen::playlist::{Form, Forms};
 
 use crate::assemble::{Assembler, Finished, Pace, Taken, init};
 use crate::multivariant::{has_one_kind_of_sound, multivariant};
+use crate::spool::{self, Loaded};
 use crate::window::{Refusal, Track, View};
 
 /// A stream as its ladders feed it, one after the other, as this packager knows it.
@@ -33,25 +35,40 @@ pub(crate) struct Machine {
     /// First cell of the ladder's that is wanted.
     wanted: Cell,
     assemblers: Vec<Assembler>,
-    /// Bytes of cells that other tracks have yet to deliver.
-    staged: BTreeMap<Cell, Vec<Option<Bytes>>>,
+    /// Shares of cells that other tracks have yet to deliver, and their bytes.
+    staged: BTreeMap<Cell, Vec<(Share, Option<Bytes>)>>,
     multivariant: Form,
     tracks: Vec<Track>,
     /// Date ranges of all tracks, which have the same.
     dates: History,
     /// The ladder whose first unit has yet to say from where on it is here.
-    coming: Option<Life>,
+    coming: Option<Coming>,
+    /// The ladder that is here, as a restart has to know it.
+    life: Option<Arc<spool::Life>>,
+    /// Cues since the last publication, for the spool.
+    cues: Vec<Cue>,
+}
+
+/// A ladder before its first unit.
+struct Coming {
+    life: Life,
+    /// All of it but what only the first unit says.
+    kept: spool::Life,
 }
 
 /// What a feed's first words say of its tracks.
-struct Described {
+pub(crate) struct Described {
     tracks: Vec<Track>,
-    multivariant: Form,
+    pub(crate) announced: Multivariant,
     life: Life,
+    inits: Vec<(Hash, Bytes)>,
 }
 
+/// Most cues kept for a spool that does not keep up; further ones are only in the live window.
+const CUES_MAX: usize = 64;
+
 impl Described {
-    fn of(hello: &Hello) -> Result<Self, Refusal> {
+    pub(crate) fn of(hello: &Hello) -> Result<Self, Refusal> {
         let grid = hello.shape.grid;
         if !has_one_kind_of_sound(&hello.shape) {
             return Err(Refusal::Sound);
@@ -71,18 +88,20 @@ impl Described {
                 playlist: Forms::default(),
             });
         }
-        let multivariant = multivariant(&hello.shape, &codecs).render();
+        let announced = multivariant(&hello.shape, &codecs);
+        let text = announced.render();
         for track in &mut tracks {
-            track.urgency = delivery::urgency(&multivariant, &track.id);
+            track.urgency = delivery::urgency(&text, &track.id);
         }
         Ok(Self {
-            tracks,
-            multivariant: Form::new(multivariant),
+            inits: tracks.iter().flat_map(|track| track.inits.clone()).collect(),
+            announced,
             life: Life {
                 first: Cell(hello.epoch.0),
                 discontinuity: hello.discontinuity,
                 maps,
             },
+            tracks,
         })
     }
 }
@@ -91,8 +110,9 @@ impl Machine {
     pub(crate) fn new(hello: &Hello, window: Duration, generation: u64) -> Result<Self, Refusal> {
         let Described {
             tracks,
-            multivariant,
+            announced,
             life,
+            inits,
         } = Described::of(hello)?;
         let config = Config {
             grid: hello.shape.grid,
@@ -102,7 +122,7 @@ impl Machine {
         Ok(Self {
             epoch: hello.epoch,
             generation,
-            multivariant,
+            multivariant: Form::new(announced.render()),
             shape: hello.shape.clone(),
             opening: life.first,
             wanted: life.first,
@@ -111,8 +131,55 @@ impl Machine {
             staged: BTreeMap::new(),
             tracks,
             dates: History::default(),
-            coming: Some(life),
+            coming: Some(Coming {
+                kept: kept(hello, inits),
+                life,
+            }),
+            life: None,
+            cues: Vec::new(),
         })
+    }
+
+    /// A stream as an earlier process has left it.
+    pub(crate) fn restored(loaded: &Loaded, window: Duration) -> Option<Self> {
+        let mut timeline = loaded.play(window)?;
+        if loaded.ended {
+            timeline.end();
+        }
+        let lives = loaded.lives();
+        let life = lives.last()?;
+        let hello = &life.hello;
+        let Described {
+            mut tracks,
+            announced,
+            ..
+        } = Described::of(hello).ok()?;
+        for life in &lives {
+            for (track, init) in tracks.iter_mut().zip(&life.inits) {
+                if track.init(init.0).is_none() {
+                    track.inits.push(init.clone());
+                }
+            }
+        }
+        let next = timeline.newest()?.next();
+        let mut machine = Self {
+            epoch: hello.epoch,
+            generation: 0,
+            shape: hello.shape.clone(),
+            timeline,
+            opening: loaded.shelf.event,
+            wanted: next,
+            assemblers: assemblers(&hello.shape, next),
+            staged: BTreeMap::new(),
+            multivariant: Form::new(announced.render()),
+            tracks,
+            dates: History::default(),
+            coming: None,
+            life: Some(Arc::clone(life)),
+            cues: Vec::new(),
+        };
+        machine.retain();
+        Some(machine)
     }
 
     /// Whether a later ladder can go on where this one ended: the same tracks on the same grid, in a stream that is
@@ -139,9 +206,12 @@ impl Machine {
         }
         (self.epoch, self.generation) = (hello.epoch, generation);
         self.shape = hello.shape.clone();
-        self.multivariant = described.multivariant;
+        self.multivariant = Form::new(described.announced.render());
         self.staged.clear();
-        self.coming = Some(described.life);
+        self.coming = Some(Coming {
+            kept: kept(hello, described.inits),
+            life: described.life,
+        });
         Ok(())
     }
 
@@ -159,9 +229,44 @@ impl Machine {
         (msn <= whole).then(|| self.timeline.segment_cells(msn))
     }
 
-    /// Bytes of a cell that has just been published.
-    pub(crate) fn staged(&mut self, cell: Cell) -> Option<Vec<Option<Bytes>>> {
+    /// Shares of a cell that has just been published.
+    pub(crate) fn staged(&mut self, cell: Cell) -> Option<Vec<(Share, Option<Bytes>)>> {
         self.staged.remove(&cell)
+    }
+
+    /// First cell that was published at all: the event's name.
+    pub(crate) fn opening(&self) -> Cell {
+        self.opening
+    }
+
+    /// The ladder that is here; none before it has said from where on.
+    pub(crate) fn life(&self) -> Option<&Arc<spool::Life>> {
+        self.life.as_ref()
+    }
+
+    /// Cues since they were last taken.
+    pub(crate) fn take_cues(&mut self) -> Vec<Cue> {
+        std::mem::take(&mut self.cues)
+    }
+
+    /// Cues that the spool did not take.
+    pub(crate) fn give_back(&mut self, mut cues: Vec<Cue>) {
+        cues.append(&mut self.cues);
+        self.cues = cues;
+    }
+
+    pub(crate) fn is_ended(&self) -> bool {
+        self.timeline.is_ended()
+    }
+
+    /// Oldest cell that may still be fetched.
+    pub(crate) fn retained(&self) -> Cell {
+        self.timeline.retained()
+    }
+
+    /// Last published cell.
+    pub(crate) fn newest(&self) -> Option<Cell> {
+        self.timeline.newest()
     }
 
     pub(crate) fn unit(&mut self, unit: Unit) -> Taken {
@@ -186,32 +291,31 @@ impl Machine {
 
     /// The first unit says where a ladder begins for a packager that was not there when it started.
     fn begin(&mut self, cell: Cell) {
-        let Some(life) = self.coming.take() else {
+        let Some(Coming { life, kept }) = self.coming.take() else {
             return;
         };
         let first = life.first.max(cell);
+        let after = self.timeline.newest().map(Cell::next);
         self.wanted = self.timeline.take_over(Life { first, ..life });
         if self.timeline.newest().is_none() {
             self.opening = self.wanted;
         }
+        self.life = Some(Arc::new(spool::Life {
+            first: self.wanted,
+            after,
+            discontinuity: self.timeline.discontinuity(),
+            ..kept
+        }));
         self.assemblers = assemblers(&self.shape, self.wanted);
     }
 
     /// What happens in the programme, in its own time; shown with the next cell.
     pub(crate) fn cue(&mut self, cue: &Cue) -> Marked {
-        self.timeline.mark(Mark {
-            id: cue.id.clone(),
-            class: cue.class.clone(),
-            at: self.shape.grid.frame_time(cue.frame),
-            kind: match cue.kind {
-                Kind::Out => MarkKind::Out,
-                Kind::In => MarkKind::In,
-                Kind::Plain => MarkKind::Plain,
-            },
-            duration: cue.duration,
-            section: cue.section.to_vec(),
-            attributes: cue.attributes.clone(),
-        })
+        let marked = self.timeline.mark(spool::mark(cue, &self.shape.grid));
+        if marked == Marked::Listed && self.cues.len() < CUES_MAX {
+            self.cues.push(cue.clone());
+        }
+        marked
     }
 
     pub(crate) fn end(&mut self) -> Progress {
@@ -279,9 +383,12 @@ impl Machine {
         let Finished { cell, share, bytes } = finished;
         let progress = self.timeline.share(track, cell, share)?;
         let tracks = self.tracks.len();
-        let parts = self.staged.entry(cell).or_insert_with(|| vec![None; tracks]);
+        let parts = self
+            .staged
+            .entry(cell)
+            .or_insert_with(|| vec![(Share::Gap, None); tracks]);
         if let Some(place) = parts.get_mut(track) {
-            *place = bytes;
+            *place = (share, bytes);
         }
         Ok(progress)
     }
@@ -289,7 +396,7 @@ impl Machine {
     /// Oldest cell still served; what is only older is forgotten.
     pub(crate) fn retain(&mut self) -> Cell {
         for (i, track) in self.tracks.iter_mut().enumerate() {
-            let coming = self.coming.iter().filter_map(|life| life.maps.get(i));
+            let coming = self.coming.iter().filter_map(|coming| coming.life.maps.get(i));
             let listed: Vec<&str> = self.timeline.maps(i).chain(coming.map(String::as_str)).collect();
             track
                 .inits
@@ -330,6 +437,20 @@ impl Machine {
             multivariant: self.multivariant.clone(),
             tracks,
         }
+    }
+}
+
+/// What a restart has to know of a ladder; where it begins is seen later.
+fn kept(hello: &Hello, inits: Vec<(Hash, Bytes)>) -> spool::Life {
+    spool::Life {
+        hello: Hello {
+            mac: [0; 32],
+            ..hello.clone()
+        },
+        first: Cell(hello.epoch.0),
+        after: None,
+        discontinuity: hello.discontinuity,
+        inits,
     }
 }
 

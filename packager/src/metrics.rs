@@ -125,3 +125,104 @@ impl OriginMeter {
         }
     }
 }
+
+/// Handles of what is kept on disk.
+#[derive(Clone)]
+pub(crate) struct SpoolMeter {
+    /// Cells on disk.
+    pub(crate) kept: Counter,
+    /// Cells left out because the queue was full.
+    pub(crate) left_out_queue: Counter,
+    /// Cells left out because the disk refused them.
+    pub(crate) left_out_io: Counter,
+    /// Bytes that wait for the disk.
+    pub(crate) queue_bytes: Gauge,
+    /// Bytes on disk.
+    pub(crate) bytes: Gauge,
+    /// Times something went before its time for `packager.dvr.bytes_max`.
+    pub(crate) shortened: Counter,
+    /// Events that could not be read at start.
+    pub(crate) unreadable: Counter,
+    /// Bytes of journals that are no records.
+    pub(crate) spoilt_bytes: Counter,
+    /// Parts that were not on disk as they were written.
+    pub(crate) lost_parts: Counter,
+}
+
+impl std::fmt::Debug for SpoolMeter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SpoolMeter")
+    }
+}
+
+impl SpoolMeter {
+    pub(crate) fn new() -> Self {
+        describe_counter!("ringside_packager_spool_cells_total", "Cells written to disk.");
+        describe_counter!(
+            "ringside_packager_spool_left_out_total",
+            "Cells left out of what is kept on disk: holes when rewinding."
+        );
+        describe_gauge!(
+            "ringside_packager_spool_queue_bytes",
+            "Bytes of parts that wait for the disk."
+        );
+        describe_gauge!("ringside_packager_spool_bytes", "Bytes kept on disk.");
+        describe_counter!(
+            "ringside_packager_spool_shortened_total",
+            "Times the oldest was removed before its time: packager.dvr.bytes_max."
+        );
+        describe_counter!(
+            "ringside_packager_spool_unreadable_total",
+            "Events that could not be read at start."
+        );
+        describe_counter!(
+            "ringside_packager_spool_spoilt_bytes_total",
+            "Bytes of journals that are no records."
+        );
+        describe_counter!(
+            "ringside_packager_spool_lost_parts_total",
+            "Parts that were not on disk as they were written."
+        );
+        Self {
+            kept: counter!("ringside_packager_spool_cells_total"),
+            left_out_queue: counter!("ringside_packager_spool_left_out_total", "cause" => "queue"),
+            left_out_io: counter!("ringside_packager_spool_left_out_total", "cause" => "disk"),
+            queue_bytes: gauge!("ringside_packager_spool_queue_bytes"),
+            bytes: gauge!("ringside_packager_spool_bytes"),
+            shortened: counter!("ringside_packager_spool_shortened_total"),
+            unreadable: counter!("ringside_packager_spool_unreadable_total"),
+            spoilt_bytes: counter!("ringside_packager_spool_spoilt_bytes_total"),
+            lost_parts: counter!("ringside_packager_spool_lost_parts_total"),
+        }
+    }
+}
+
+/// Handles of rewinding.
+#[derive(Clone)]
+pub(crate) struct DvrMeter {
+    /// Segments read from disk.
+    pub(crate) reads: Counter,
+    /// Segments refused because too many waited.
+    pub(crate) refused: Counter,
+    /// Segments whose file was gone or not what was written.
+    pub(crate) lost: Counter,
+}
+
+impl DvrMeter {
+    pub(crate) fn new() -> Self {
+        describe_counter!("ringside_packager_dvr_reads_total", "Segments read from disk.");
+        describe_counter!(
+            "ringside_packager_dvr_refused_total",
+            "Old segments refused because too many requests waited for the disk."
+        );
+        describe_counter!(
+            "ringside_packager_dvr_lost_total",
+            "Old segments whose file was gone or not what was written."
+        );
+        Self {
+            reads: counter!("ringside_packager_dvr_reads_total"),
+            refused: counter!("ringside_packager_dvr_refused_total"),
+            lost: counter!("ringside_packager_dvr_lost_total"),
+        }
+    }
+}

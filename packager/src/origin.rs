@@ -16,7 +16,9 @@ use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::access::{self, Key, Ledger};
+use crate::config;
 use crate::metrics::OriginMeter;
+use crate::rewind::Rewind;
 use crate::window::{Stream, Streams, Track, View};
 
 /// How long a request for a stream that is known but has not started may wait.
@@ -27,15 +29,17 @@ pub(crate) struct Origin(Arc<Shared>);
 
 struct Shared {
     streams: Arc<Streams>,
+    rewind: Rewind,
     ledger: Mutex<Ledger>,
     meter: OriginMeter,
     shutdown: CancellationToken,
 }
 
 impl Origin {
-    pub(crate) fn new(streams: Arc<Streams>, shutdown: CancellationToken) -> Self {
+    pub(crate) fn new(streams: Arc<Streams>, dvr: &config::Dvr, shutdown: CancellationToken) -> Self {
         Self(Arc::new(Shared {
             streams,
+            rewind: Rewind::new(dvr),
             ledger: Mutex::default(),
             meter: OriginMeter::new(),
             shutdown,
@@ -79,15 +83,33 @@ impl Shared {
         wait.deadline = Instant::now() + view.position.map_or(START_WAIT, |at| at.longest_wait());
         let given = match &resource {
             Resource::Multivariant(_) => (multivariant(&view), None),
+            Resource::Dvr(_) => (self.rewind.multivariant(&stream)?, None),
+            Resource::DvrMedia(_, track) => {
+                let directives = directives(uri)?;
+                let (found, version) = self.rewind.playlist(&stream, track, directives.skip)?;
+                (found, Some(version))
+            }
             Resource::Media(_, track) => {
-                let directives = Directives::parse(uri.query().unwrap_or_default())
-                    .map_err(|error| Refused::new(StatusCode::BAD_REQUEST, error))?;
-                wait.playlist(track, &directives).await?
+                let directives = directives(uri)?;
+                let whole = match view.position {
+                    Some(position) if position.ended => self.rewind.finished(&stream, track),
+                    Some(_) | None => None,
+                };
+                match whole {
+                    Some(whole) => (whole, None),
+                    None => wait.playlist(track, &directives).await?,
+                }
             }
             Resource::Object(_, track, object) => match object {
-                Object::Init(hash) => (init(&view, track, *hash)?, None),
+                Object::Init(hash) => match init(&view, track, *hash) {
+                    Err(_) => (self.rewind.init(&stream, track, *hash)?, None),
+                    found => (found?, None),
+                },
                 Object::Part(cell) => (wait.part(&stream, track, *cell).await?, None),
-                Object::Segment(msn) => (segment(&stream, &view, track, *msn)?, None),
+                Object::Segment(msn) => match segment(&stream, &view, track, *msn) {
+                    Err(_) => (self.rewind.segment(&stream, track, *msn).await?, None),
+                    found => (found?, None),
+                },
             },
         };
         Ok((resource, given))
@@ -175,7 +197,8 @@ impl Wait<'_> {
 
     async fn playlist(&mut self, track: &TrackId, directives: &Directives) -> Result<Given, Refused> {
         loop {
-            let view = self.now();
+            // A stream that begins anew is not shown for a while, also to those who are here already.
+            let view = self.started().await?;
             let (_, track) = view.track(track).ok_or_else(no_track)?;
             let position = view.position.ok_or_else(no_track)?;
             match position.playlist(directives) {
@@ -209,7 +232,7 @@ impl Wait<'_> {
 
     async fn part(&mut self, stream: &Stream, track: &TrackId, cell: Cell) -> Result<Found, Refused> {
         loop {
-            let view = self.now();
+            let view = self.started().await?;
             let (index, found) = view.track(track).ok_or_else(no_track)?;
             let position = view.position.ok_or_else(no_track)?;
             if let Some((bytes, available_us)) = stream.part(index, cell) {
@@ -228,6 +251,11 @@ impl Wait<'_> {
             }
         }
     }
+}
+
+fn directives(uri: &http::Uri) -> Result<Directives, Refused> {
+    Directives::parse(uri.query().unwrap_or_default())
+        .map_err(|error| Refused::new(StatusCode::BAD_REQUEST, error))
 }
 
 fn no_track() -> Refused {

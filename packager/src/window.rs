@@ -10,17 +10,22 @@ use feed::{Cue, Hello, Unit};
 use hls::id::{Cell, Epoch, Msn, StreamId, TrackId};
 use hls::path::Hash;
 use hls::reload::Position;
-use hls::timeline::{Marked, Progress};
+use hls::timeline::{Marked, Progress, Share};
 use listen::playlist::{Form, Forms};
 use tokio::sync::watch;
 
 use crate::assemble::Taken;
 use crate::machine::Machine;
 use crate::metrics::Meter;
+use crate::spool::{Job, Loaded, Shelf, Spool};
 
 /// All streams this packager holds.
 #[derive(Default)]
-pub(crate) struct Streams(DashMap<StreamId, Arc<Stream>>);
+pub(crate) struct Streams {
+    map: DashMap<StreamId, Arc<Stream>>,
+    /// Where they are kept; none where nothing is.
+    spool: Option<Arc<Spool>>,
+}
 
 /// Why a feed is refused; said to the ingest in these words.
 #[derive(Debug, thiserror::Error)]
@@ -38,19 +43,41 @@ pub(crate) enum Refusal {
 }
 
 impl Streams {
+    /// Streams that are kept, and those that an earlier process has left.
+    pub(crate) fn kept(spool: Arc<Spool>, loaded: Vec<Loaded>, window: Duration) -> Self {
+        let map = DashMap::new();
+        for loaded in loaded {
+            let stream = Stream::new(loaded.shelf.stream.clone(), Some(Arc::clone(&spool)));
+            if stream.restore(loaded, window).is_some() {
+                map.insert(stream.id.clone(), Arc::new(stream));
+            }
+        }
+        Self {
+            map,
+            spool: Some(spool),
+        }
+    }
+
+    /// Has what is published until now written. Blocks on the disk.
+    pub(crate) fn stop(&self) {
+        if let Some(spool) = &self.spool {
+            spool.stop();
+        }
+    }
+
     pub(crate) fn get(&self, id: &StreamId) -> Option<Arc<Stream>> {
-        self.0.get(id).map(|stream| Arc::clone(&stream))
+        self.map.get(id).map(|stream| Arc::clone(&stream))
     }
 
     /// The stream a feed may write to, and where it should go on.
     pub(crate) fn open(&self, hello: &Hello, window: Duration, max: usize) -> Result<Ticket, Refusal> {
         let known = self.get(&hello.stream);
-        if known.is_none() && self.0.len() >= max {
+        if known.is_none() && self.map.len() >= max {
             return Err(Refusal::Full(max));
         }
-        let stream = known.unwrap_or_else(|| Arc::new(Stream::new()));
+        let stream = known.unwrap_or_else(|| Arc::new(Stream::new(hello.stream.clone(), self.spool.clone())));
         let ticket = stream.open(hello, window)?;
-        self.0.insert(hello.stream.clone(), stream);
+        self.map.insert(hello.stream.clone(), stream);
         Ok(ticket)
     }
 }
@@ -72,7 +99,14 @@ pub(crate) struct Stream {
     /// What date ranges are dated by, for delta updates.
     started: Instant,
     meter: Meter,
+    id: StreamId,
+    spool: Option<Arc<Spool>>,
+    /// The event that is kept now.
+    shelf: RwLock<Option<Arc<Shelf>>>,
 }
+
+/// What each track has of a cell.
+type Shares = Vec<(Share, Option<Bytes>)>;
 
 struct Published {
     available_us: u64,
@@ -117,14 +151,43 @@ impl View {
 }
 
 impl Stream {
-    fn new() -> Self {
+    fn new(id: StreamId, spool: Option<Arc<Spool>>) -> Self {
         Self {
             machine: Mutex::default(),
             cells: RwLock::default(),
             view: watch::Sender::default(),
             started: Instant::now(),
             meter: Meter::new(),
+            id,
+            spool,
+            shelf: RwLock::default(),
         }
+    }
+
+    /// Goes on where an earlier process ended: served from now on, and fed from the next cell.
+    fn restore(&self, loaded: Loaded, window: Duration) -> Option<()> {
+        let mut machine = Machine::restored(&loaded, window)?;
+        let newest = machine.newest()?;
+        let mut available = 0;
+        let mut cells = self.cells.write().unwrap_or_else(PoisonError::into_inner);
+        for (cell, (available_us, parts)) in loaded.parts {
+            available = available_us;
+            if cell >= machine.retained() {
+                cells.insert(cell, Published { available_us, parts });
+            }
+        }
+        drop(cells);
+        let at = self.started.elapsed();
+        self.view
+            .send_replace(Arc::new(machine.view(newest, available, at)));
+        *self.shelf.write().unwrap_or_else(PoisonError::into_inner) = Some(loaded.shelf);
+        *self.lock() = Some(machine);
+        Some(())
+    }
+
+    /// The event as it is on disk; none where nothing is kept.
+    pub(crate) fn shelf(&self) -> Option<Arc<Shelf>> {
+        self.shelf.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(crate) fn watch(&self) -> watch::Receiver<Arc<View>> {
@@ -249,12 +312,15 @@ impl Stream {
     fn publish(&self, machine: &mut Machine, first: Cell, last: Cell) {
         let available_us = unix_us();
         let mut cells = self.cells.write().unwrap_or_else(PoisonError::into_inner);
+        let mut published = Vec::new();
         for cell in (first.0..=last.0).map(Cell) {
-            if let Some(parts) = machine.staged(cell) {
+            if let Some(shares) = machine.staged(cell) {
+                let parts: Vec<_> = shares.iter().map(|(_, bytes)| bytes.clone()).collect();
                 let gaps = parts.iter().filter(|part| part.is_none()).count() as u64;
                 self.meter.parts.increment(parts.len() as u64 - gaps);
                 self.meter.gaps.increment(gaps);
                 cells.insert(cell, Published { available_us, parts });
+                published.push((cell, shares));
             }
         }
         let keep = machine.retain();
@@ -271,10 +337,41 @@ impl Stream {
         let at = self.started.elapsed();
         self.view
             .send_replace(Arc::new(machine.view(last, available_us, at)));
+        self.keep(machine, published, available_us);
+    }
+
+    /// Hands what is published to the spool, which may leave it out.
+    fn keep(&self, machine: &mut Machine, published: Vec<(Cell, Shares)>, available_us: u64) {
+        let (Some(spool), Some(life)) = (&self.spool, machine.life().cloned()) else {
+            return;
+        };
+        let shelf = self.shelf().filter(|shelf| shelf.event == machine.opening());
+        let shelf = shelf.unwrap_or_else(|| {
+            let shelf = spool.shelf(&self.id, machine.opening());
+            *self.shelf.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&shelf));
+            shelf
+        });
+        for (cell, parts) in published {
+            let job = Job {
+                shelf: Arc::clone(&shelf),
+                life: Arc::clone(&life),
+                cues: machine.take_cues(),
+                cell,
+                available_us,
+                parts,
+            };
+            if let Err(cues) = spool.keep(job) {
+                machine.give_back(cues);
+            }
+        }
+        if machine.is_ended() {
+            shelf.end();
+            spool.look();
+        }
     }
 }
 
-fn unix_us() -> u64 {
+pub(crate) fn unix_us() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
 }

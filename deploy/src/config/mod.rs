@@ -44,7 +44,8 @@ pub(crate) struct Config {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Data {
-    /// What is kept between runs: stream key, certificate, program time. Default `~/.local/state/ringside`.
+    /// What is kept between runs: stream key, certificate, program time, what viewers
+    /// rewind to. Default `~/.local/state/ringside`.
     pub(crate) dir: PathBuf,
 }
 
@@ -124,6 +125,7 @@ impl Config {
                 .feed
                 .mistakes()
                 .into_iter()
+                .chain(self.packager.dvr.mistakes())
                 .chain(self.origin.mistakes()),
         );
         #[cfg(feature = "edge")]

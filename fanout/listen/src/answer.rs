@@ -44,6 +44,8 @@ pub struct Refused {
     /// The status.
     pub status: StatusCode,
     reason: String,
+    /// Retry-After, seconds.
+    later_s: Option<u32>,
 }
 
 impl Refused {
@@ -52,6 +54,15 @@ impl Refused {
         Self {
             status,
             reason: reason.to_string(),
+            later_s: None,
+        }
+    }
+
+    /// 503 with the seconds after which it may go well.
+    pub fn later(seconds: u32, reason: impl ToString) -> Self {
+        Self {
+            later_s: Some(seconds),
+            ..Self::new(StatusCode::SERVICE_UNAVAILABLE, reason)
         }
     }
 
@@ -168,7 +179,11 @@ fn put_cache(headers: &mut HeaderMap, answer: Answer, target_duration: Duration)
 
 /// The answer that refuses.
 pub fn refusal(refused: &Refused) -> Response<Body> {
-    let Refused { status, reason } = refused;
+    let Refused {
+        status,
+        reason,
+        later_s,
+    } = refused;
     let mut response = Response::new(Body::from(format!("{reason}\n")));
     *response.status_mut() = *status;
     let headers = response.headers_mut();
@@ -177,6 +192,9 @@ pub fn refusal(refused: &Refused) -> Response<Body> {
         HeaderValue::from_static("text/plain; charset=utf-8"),
     );
     put_cache(headers, Answer::Refusal, Duration::ZERO);
+    if let Some(seconds) = later_s {
+        headers.insert(header::RETRY_AFTER, (*seconds).into());
+    }
     allow_origins(headers);
     response
 }

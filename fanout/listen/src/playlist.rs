@@ -8,7 +8,7 @@ use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use hls::path::Skip;
-use hls::playlist::delta::{Recent, derive};
+use hls::playlist::delta::{Recent, dates, derive};
 
 /// One version of a media playlist.
 #[derive(Debug, Clone, Default)]
@@ -17,7 +17,8 @@ pub struct Forms(Arc<Version>);
 #[derive(Debug, Default)]
 struct Version {
     full: Form,
-    recent: Recent,
+    /// None where all date ranges count as new.
+    recent: Option<Recent>,
     /// Delta updates; `None` inside where there is nothing to skip.
     segments: OnceLock<Option<Form>>,
     dates: OnceLock<Option<Form>>,
@@ -28,7 +29,16 @@ impl Forms {
     pub fn new(text: impl Into<Bytes>, recent: Recent) -> Self {
         Self(Arc::new(Version {
             full: Form::new(text),
-            recent,
+            recent: Some(recent),
+            ..Version::default()
+        }))
+    }
+
+    /// A text without memory of what it said before: delta updates have all of its date ranges. There are few, and who
+    /// rewinds asks seldom.
+    pub fn of_recording(text: impl Into<Bytes>) -> Self {
+        Self(Arc::new(Version {
+            full: Form::new(text),
             ..Version::default()
         }))
     }
@@ -41,14 +51,16 @@ impl Forms {
     /// The form that was asked for (rfc8216bis §6.2.5.1); the full one where nothing can be left out.
     pub fn form(&self, skip: Option<Skip>) -> Form {
         let version = &self.0;
-        let made = |dates| {
-            let text = std::str::from_utf8(self.text()).ok()?;
-            derive(text, dates).map(Form::new)
+        let text = || std::str::from_utf8(self.text()).ok();
+        let made = |dates: Option<&Recent>| derive(text()?, dates).map(Form::new);
+        let dated = || match &version.recent {
+            Some(recent) => made(Some(recent)),
+            None => made(Some(&Recent::all(dates(text()?)))),
         };
         let delta = match skip {
             None => &None,
             Some(Skip::Segments) => version.segments.get_or_init(|| made(None)),
-            Some(Skip::Dates) => version.dates.get_or_init(|| made(Some(&version.recent))),
+            Some(Skip::Dates) => version.dates.get_or_init(dated),
         };
         delta.as_ref().unwrap_or(&version.full).clone()
     }

@@ -153,3 +153,64 @@ fn merge(bencher: Bencher) {
     assert_eq!(playlist::delta::merge(&text, &delta).as_ref(), Ok(&text));
     bencher.bench(|| playlist::delta::merge(black_box(&text), black_box(&delta)));
 }
+
+/// Six hours of one track in segments of 2 s, with ten date ranges: what a version for rewinding costs.
+#[divan::bench]
+fn dvr_render(bencher: Bencher) {
+    let dvr = recorded(SIX_HOURS);
+    let dates = vec![date(); 10];
+    let text = || {
+        black_box(&dvr)
+            .render(&dates, playlist::Kind::Sliding)
+            .expect("it has segments")
+    };
+    let bytes = BytesCount::of_str(&text());
+    bencher.counter(bytes).bench(text);
+}
+
+/// A segment more while a reader holds the version before.
+#[divan::bench]
+fn dvr_append(bencher: Bencher) {
+    let dvr = recorded(SIX_HOURS);
+    let (next, segment) = (dvr.next(), segment(dvr.next()));
+    bencher.with_inputs(|| dvr.clone()).bench_values(|mut dvr| {
+        dvr.push(next, 0, &segment);
+        dvr
+    });
+}
+
+const SIX_HOURS: u64 = 6 * 3_600 / 2;
+
+fn recorded(segments: u64) -> playlist::Dvr {
+    let mut dvr = playlist::Dvr::new(Duration::from_secs(2));
+    for msn in (40_000_000..40_000_000 + segments).map(hls::id::Msn) {
+        dvr.push(msn, 0, &segment(msn));
+    }
+    dvr
+}
+
+fn segment(msn: hls::id::Msn) -> playlist::Segment {
+    playlist::Segment {
+        whole: Some(playlist::Whole {
+            uri: hls::path::Object::Segment(msn).uri(),
+            duration: Duration::from_secs(2),
+        }),
+        map: "init-0123456789abcdef.mp4".to_owned(),
+        discontinuities: 0,
+        start: Duration::from_secs(msn.0 * 2),
+        gap: false,
+        parts: Vec::new(),
+    }
+}
+
+fn date() -> playlist::DateRange {
+    playlist::DateRange {
+        id: "break-1".to_owned(),
+        class: None,
+        start: Duration::from_secs(80_000_000),
+        planned: Some(Duration::from_secs(30)),
+        duration: None,
+        sections: vec![(playlist::Splice::Out, vec![0xfc; 32])],
+        attributes: Vec::new(),
+    }
+}

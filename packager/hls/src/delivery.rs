@@ -24,6 +24,9 @@ pub const ALLOWED: &str = "range,if-range,if-none-match,cmcd-request,cmcd-object
 /// RFC 9218 urgency of playlists (rfc8216bis B.1).
 pub const PLAYLIST_URGENCY: u8 = 1;
 
+/// RFC 9218 urgency of what viewers rewind to, whatever its bit rate: below the live edge.
+pub const REWIND_URGENCY: u8 = 6;
+
 /// RFC 9218 urgency of a track's media, from 2 to 6, by its place among the variants of a multivariant playlist: a higher
 /// bit rate is never more urgent than a lower one (rfc8216bis B.1). Sound is first, for every variant needs it.
 pub fn urgency(multivariant: &str, track: &TrackId) -> u8 {

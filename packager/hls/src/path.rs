@@ -5,6 +5,11 @@ use crate::id::{Cell, Msn, StreamId, TrackId};
 /// Longest path and query a server reads, bytes.
 pub const TARGET_BYTES_MAX: usize = 1_024;
 
+/// Name of a track's live playlist.
+pub(crate) const MEDIA: &str = "media.m3u8";
+/// Name of a playlist for rewinding, a stream's and a track's.
+pub(crate) const DVR: &str = "dvr.m3u8";
+
 /// What a path names.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Resource {
@@ -12,6 +17,10 @@ pub enum Resource {
     Multivariant(StreamId),
     /// `/live/{stream}/{track}/media.m3u8`
     Media(StreamId, TrackId),
+    /// `/live/{stream}/dvr.m3u8`: the multivariant playlist for rewinding
+    Dvr(StreamId),
+    /// `/live/{stream}/{track}/dvr.m3u8`
+    DvrMedia(StreamId, TrackId),
     /// `/live/{stream}/{track}/{object}`
     Object(StreamId, TrackId, Object),
 }
@@ -75,23 +84,30 @@ impl Resource {
         let stream = StreamId::new(names.next()?).ok()?;
         let second = names.next()?;
         let Some(third) = names.next() else {
-            return (second == "index.m3u8").then_some(Self::Multivariant(stream));
+            return match second {
+                "index.m3u8" => Some(Self::Multivariant(stream)),
+                DVR => Some(Self::Dvr(stream)),
+                _ => None,
+            };
         };
         let track = TrackId::new(second).ok()?;
         if names.next().is_some() {
             return None;
         }
-        if third == "media.m3u8" {
-            return Some(Self::Media(stream, track));
+        match third {
+            MEDIA => Some(Self::Media(stream, track)),
+            DVR => Some(Self::DvrMedia(stream, track)),
+            _ => Object::parse(third).map(|object| Self::Object(stream, track, object)),
         }
-        Object::parse(third).map(|object| Self::Object(stream, track, object))
     }
 
     /// The path, as [`Resource::parse`] reads it.
     pub fn path(&self) -> String {
         match self {
             Self::Multivariant(stream) => format!("/live/{stream}/index.m3u8"),
-            Self::Media(stream, track) => format!("/live/{stream}/{track}/media.m3u8"),
+            Self::Media(stream, track) => format!("/live/{stream}/{track}/{MEDIA}"),
+            Self::Dvr(stream) => format!("/live/{stream}/{DVR}"),
+            Self::DvrMedia(stream, track) => format!("/live/{stream}/{track}/{DVR}"),
             Self::Object(stream, track, object) => format!("/live/{stream}/{track}/{}", object.uri()),
         }
     }
@@ -99,14 +115,18 @@ impl Resource {
     /// The stream it belongs to.
     pub fn stream(&self) -> &StreamId {
         match self {
-            Self::Multivariant(stream) | Self::Media(stream, _) | Self::Object(stream, _, _) => stream,
+            Self::Multivariant(stream)
+            | Self::Media(stream, _)
+            | Self::Dvr(stream)
+            | Self::DvrMedia(stream, _)
+            | Self::Object(stream, _, _) => stream,
         }
     }
 }
 
 /// URI of another track's media playlist, relative to a media playlist.
 pub fn sibling(track: &TrackId) -> String {
-    format!("../{track}/media.m3u8")
+    format!("../{track}/{MEDIA}")
 }
 
 /// Delivery directives of a playlist request.
@@ -221,6 +241,8 @@ mod tests {
             "/live/main/360p",
             "/live/main/360p/",
             "/live/main/360p/x.m4s",
+            "/live/main/360p/dvr.m3u8/",
+            "/live/main/360p/index.m3u8",
             "/live/main/360p/part-.m4s",
             "/live/main/360p/part-01.m4s",
             "/live/main/360p/part-+1.m4s",
@@ -274,7 +296,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_resource_is_read_back(n in any::<u64>(), which in 0usize..5) {
+        fn every_resource_is_read_back(n in any::<u64>(), which in 0usize..7) {
             let stream = StreamId::new("main").unwrap();
             let track = TrackId::new("360p").unwrap();
             let object = |o| Resource::Object(stream.clone(), track.clone(), o);
@@ -283,6 +305,8 @@ mod tests {
                 1 => Resource::Media(stream, track),
                 2 => object(Object::Init(Hash(n))),
                 3 => object(Object::Part(Cell(n))),
+                4 => Resource::Dvr(stream),
+                5 => Resource::DvrMedia(stream, track),
                 _ => object(Object::Segment(Msn(n))),
             };
             prop_assert_eq!(Resource::parse(&resource.path()), Some(resource));

@@ -21,6 +21,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use crate::id::{Cell, Msn, PartIndex, TrackId};
+use crate::playlist::DateRange;
 use crate::reload::Position;
 use crate::time::Grid;
 
@@ -136,6 +137,22 @@ impl Timeline {
         }
     }
 
+    /// Goes on at `cell` of a life that began earlier and whose cells before are not at hand. Before anything is
+    /// published only; playlists then begin with the first segment that starts there or later.
+    pub fn begin_at(&mut self, cell: Cell) {
+        let grid = &self.config.grid;
+        if self.newest().is_some() || cell <= self.lives.of(grid.msn(cell)).first() {
+            return;
+        }
+        let msn = grid.msn(cell);
+        self.oldest = if grid.first_cell(msn) < cell {
+            msn.next()
+        } else {
+            msn
+        };
+        (self.opening, self.next) = (cell, cell);
+    }
+
     /// Another ladder goes on; returns the cell from which on its shares are wanted. Incomplete cells of the one before
     /// are dropped; what is published stays, and shows no change before the new ladder has published.
     pub fn take_over(&mut self, life: Life) -> Cell {
@@ -208,6 +225,11 @@ impl Timeline {
         self.cells.last_key_value().map(|(cell, _)| *cell)
     }
 
+    /// First segment that playlists list.
+    pub fn oldest(&self) -> Msn {
+        self.oldest
+    }
+
     /// Oldest cell that may still be fetched: rfc8216bis §6.2.2 wants removed segments served for as long again as the
     /// longest playlist that held them.
     pub fn retained(&self) -> Cell {
@@ -216,6 +238,21 @@ impl Timeline {
             .newest()
             .map_or(0, |newest| newest.0.saturating_sub(oldest.0));
         Cell(oldest.0.saturating_sub(listed))
+    }
+
+    /// The date ranges that playlists list.
+    pub fn dates(&self) -> &[DateRange] {
+        self.dates.listed()
+    }
+
+    /// How many ladders came before the present one, as the playlists count them.
+    pub fn discontinuity(&self) -> u64 {
+        self.lives.discontinuity()
+    }
+
+    /// EXT-X-DISCONTINUITY-SEQUENCE of a playlist that begins with this segment.
+    pub fn discontinuity_sequence(&self, msn: Msn) -> u64 {
+        self.lives.of(msn).sequence(msn)
     }
 
     /// URIs of a track's init segments, of all lives that may still be fetched.

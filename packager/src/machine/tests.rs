@@ -89,7 +89,8 @@ fn feed(machine: &mut Machine, first: u64, cell: u64) -> Option<Shown> {
             texts
                 .iter()
                 .for_each(|text| assert_eq!(check::playlist(text), []));
-            Some((texts, machine.staged(last).unwrap()))
+            let shares = machine.staged(last).unwrap();
+            Some((texts, shares.into_iter().map(|(_, bytes)| bytes).collect()))
         }
     }
 }
@@ -236,7 +237,7 @@ fn a_date_range_is_new_for_as_long_as_can_be_skipped() {
         id: "a".to_owned(),
         class: None,
         frame: grid().first_frame(Cell(FIRST + 41)),
-        kind: Kind::Plain,
+        kind: feed::cue::Kind::Plain,
         duration: None,
         section: Bytes::new(),
         attributes: Vec::new(),

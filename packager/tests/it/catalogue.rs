@@ -66,7 +66,7 @@ fn every_rule_is_a_test_or_has_a_reason_exactly_once() {
     let wrong: Vec<_> = (1..=109).filter(|rule| found.get(rule) != Some(&1)).collect();
     assert_eq!(
         wrong,
-        [],
+        Vec::<u8>::new(),
         "rules that are neither test nor reason, or more than one"
     );
     assert!(found.values().all(|count| *count == 1), "{found:?}");

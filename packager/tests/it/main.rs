@@ -9,6 +9,8 @@ mod catalogue;
 #[cfg(test)]
 mod delivery;
 #[cfg(test)]
+mod events;
+#[cfg(test)]
 mod fetch;
 #[cfg(test)]
 mod headers;
@@ -17,8 +19,14 @@ mod lives;
 #[cfg(test)]
 mod playlists;
 #[cfg(test)]
+mod process;
+#[cfg(test)]
 mod refusals;
 #[cfg(test)]
 mod reload;
+#[cfg(test)]
+mod restart;
+#[cfg(test)]
+mod rewind;
 #[cfg(test)]
 mod stage;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ::bytes::{Bytes, BytesMut};
 use feed::message::PROTOCOL;
-use feed::{Codec, Decoder, Hello, Message, Shape, Track, Unit, auth, encode};
+use feed::{Codec, Cue, Decoder, Hello, Message, Shape, Track, Unit, auth, encode};
 use hls::check::Violation;
 use hls::id::{Cell, Epoch, StreamId, TrackId};
 use hls::time::{FrameRate, Grid, Profile};
@@ -26,7 +26,7 @@ pub(crate) const FIRST: Cell = Cell(160_000_000);
 /// Nothing in these tests may take longer.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(15);
 
-const SECRET: &[u8] = b"secret";
+pub(crate) const SECRET: &[u8] = b"secret";
 
 /// A real AVCDecoderConfigurationRecord of x264 (baseline, 64x64).
 const AVCC: &[u8] = &[
@@ -39,6 +39,8 @@ const AVCC: &[u8] = &[
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) length: Option<usize>,
+    /// Retry-After, seconds.
+    pub(crate) later_s: Option<u32>,
     pub(crate) body: Bytes,
 }
 
@@ -67,12 +69,14 @@ impl Reader {
         let uri = format!("http://{}/live/main/{path}", self.origin);
         let answer = async {
             let response = self.client.get(uri.parse().unwrap()).await.unwrap();
-            let length = response.headers().get(http::header::CONTENT_LENGTH);
-            let length = length.map(|length| length.to_str().unwrap().parse().unwrap());
+            let number = |name| Some(response.headers().get(name)?.to_str().unwrap().parse().unwrap());
+            let length = number(http::header::CONTENT_LENGTH).map(|length: u32| length as usize);
+            let later_s = number(http::header::RETRY_AFTER);
             let status = response.status().as_u16();
             Answer {
                 status,
                 length,
+                later_s,
                 body: response.into_body().collect().await.unwrap().to_bytes(),
             }
         };
@@ -124,7 +128,17 @@ pub(crate) struct Stage {
     /// Time of the next audio frame, samples.
     sample: u64,
     tasks: TaskTracker,
-    _shutdown: DropGuard,
+    shutdown: CancellationToken,
+    _ends: DropGuard,
+}
+
+/// Both ports free, nothing kept.
+pub(crate) fn config() -> Config {
+    let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let mut config = Config::default();
+    config.feed.listen = any;
+    config.origin.listen = any;
+    config
 }
 
 pub(crate) fn grid(profile: Profile, num: u32, den: u32, audio: u32) -> Grid {
@@ -145,15 +159,28 @@ impl Stage {
     }
 
     pub(crate) async fn start(grid: Grid) -> Self {
-        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let mut config = Config::default();
-        config.feed.listen = any;
-        config.origin.listen = any;
-        let packager = Packager::bind(config, SECRET.to_vec()).await.unwrap();
+        let packager = Packager::bind(config(), SECRET.to_vec()).await.unwrap();
         let (feed, origin) = (packager.feed_address().unwrap(), packager.origin_address());
         let (tasks, shutdown) = (TaskTracker::new(), CancellationToken::new());
         tasks.spawn(packager.run(shutdown.clone()));
-        let (packager, ladder) = (feed, Ladder::first());
+        Self::at(grid, feed, origin, tasks, shutdown).await
+    }
+
+    /// The usual one, of a packager in a process of its own: its feed and its origin.
+    pub(crate) async fn of((feed, origin): (SocketAddr, SocketAddr)) -> Self {
+        let usual = grid(Profile::Low, 30, 1, 48_000);
+        let (tasks, shutdown) = (TaskTracker::new(), CancellationToken::new());
+        Self::at(usual, feed, origin, tasks, shutdown).await
+    }
+
+    async fn at(
+        grid: Grid,
+        packager: SocketAddr,
+        origin: SocketAddr,
+        tasks: TaskTracker,
+        shutdown: CancellationToken,
+    ) -> Self {
+        let ladder = Ladder::first();
         // A stream it has not known before: from the oldest cell the ingest keeps.
         let feed = connect(packager, grid, ladder).await;
         let feed = feed.resumed(Cell(0));
@@ -169,8 +196,48 @@ impl Stage {
             ladder,
             sample,
             tasks,
-            _shutdown: shutdown.drop_guard(),
+            shutdown: shutdown.clone(),
+            _ends: shutdown.drop_guard(),
         }
+    }
+
+    /// The packager is another process now; nothing feeds it yet.
+    pub(crate) fn moved(&mut self, addresses: (SocketAddr, SocketAddr)) {
+        (self.packager, self.reader.origin) = addresses;
+    }
+
+    /// Goes back to a cell that has been fed before.
+    pub(crate) fn rewind(&mut self, cell: Cell) {
+        self.next = cell;
+        self.sample = self.grid.first_sample(self.grid.first_frame(self.ladder.first));
+        while self.grid.cell_of_sample(self.sample) < cell {
+            self.sample += 1_024;
+        }
+    }
+
+    /// Is fed from the middle of a cell on, which it will not have.
+    pub(crate) async fn join(&mut self, cell: Cell) {
+        self.rewind(cell);
+        let middle = self.grid.first_frame(cell) + 7;
+        for track in 0..2 {
+            let mut out = BytesMut::new();
+            for (time, key) in self.video(cell).into_iter().filter(|(time, _)| *time >= middle) {
+                let data = Bytes::from_static(&[0, 0, 0, 1, 0x65]);
+                encode(
+                    &Message::Unit(Unit {
+                        track,
+                        time,
+                        key,
+                        data,
+                    }),
+                    &mut out,
+                );
+            }
+            encode(&Message::Watermark { track, cell }, &mut out);
+            self.feed.write_all(&out).await.unwrap();
+        }
+        self.push_track(2, cell, true).await;
+        self.rewind(cell.next());
     }
 
     /// The ingest dies, and so many cells later another ladder begins; perhaps with other decoder configurations.
@@ -200,6 +267,16 @@ impl Stage {
         self.feed = feed.resumed(wanted);
     }
 
+    /// The same, whatever cell it wants: that one.
+    pub(crate) async fn resumed(&mut self) -> Cell {
+        let greeted = connect(self.packager, self.grid, self.ladder).await;
+        let Message::Resume(wanted) = greeted.wish else {
+            panic!("refused: {:?}", greeted.wish)
+        };
+        self.feed = greeted.feed;
+        wanted
+    }
+
     /// Feeds this many cells, and waits until they are published.
     pub(crate) async fn feed(&mut self, cells: u64) {
         for _ in 0..cells {
@@ -219,6 +296,13 @@ impl Stage {
     pub(crate) async fn feed_with_gaps(&mut self, gaps: &[u16]) {
         self.push(gaps).await;
         self.published().await;
+    }
+
+    /// Something happens in the programme.
+    pub(crate) async fn cue(&mut self, cue: Cue) {
+        let mut out = BytesMut::new();
+        encode(&Message::Cue(Box::new(cue)), &mut out);
+        self.feed.write_all(&out).await.unwrap();
     }
 
     pub(crate) async fn push(&mut self, gaps: &[u16]) {
@@ -301,6 +385,32 @@ impl Stage {
             }
         };
         timeout(PATIENCE, seen).await.expect("the end shows");
+    }
+
+    /// An edge of this packager's.
+    pub(crate) async fn edge(&self) -> Reader {
+        let any = fanout::config::Listen {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+        };
+        let config = fanout::Config {
+            http: any.clone(),
+            https: any,
+            parents: vec![format!("http://{}", self.reader.origin)],
+            ..fanout::Config::default()
+        };
+        let edge = fanout::Edge::bind(config, None).await.unwrap();
+        let origin = edge.http_address();
+        self.tasks.spawn(edge.run(self.shutdown.clone()));
+        Reader {
+            origin,
+            ..self.reader.clone()
+        }
+    }
+
+    /// Sends a request to this server.
+    pub(crate) fn ask_of(&self, reader: &Reader, path: &str) -> JoinHandle<Answer> {
+        let (reader, path) = (reader.clone(), path.to_owned());
+        self.tasks.spawn(async move { reader.get(&path).await })
     }
 
     /// Sends a request that may have to wait.

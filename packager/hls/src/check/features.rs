@@ -85,8 +85,8 @@ fn rule_52_the_version_is_high_enough(text: &str) -> Vec<String> {
 /// less than EXT-X-MAP does.
 fn rule_93_the_version_is_no_higher_than_needed(text: &str) -> Vec<String> {
     let is_live = has(text, "#EXT-X-TARGETDURATION") && !has(text, "#EXT-X-ENDLIST");
-    // A playlist that has ended keeps its version.
-    let least = if is_live || has(text, "#EXT-X-PART-INF") {
+    // A playlist that has ended keeps its version, and what it said of the server.
+    let least = if is_live || has(text, "#EXT-X-SERVER-CONTROL") {
         8
     } else {
         6

@@ -2,6 +2,7 @@
 
 mod date;
 pub mod delta;
+mod dvr;
 mod parse;
 mod render;
 
@@ -10,6 +11,7 @@ use std::time::Duration;
 use crate::id::{Msn, PartIndex, TrackId};
 
 pub use date::{DateRange, Splice};
+pub use dvr::{Dvr, Kind, SEGMENTS_PER_CHUNK};
 pub use parse::{Error, PLAYLIST_BYTES_MAX, Parsed, Segment as ParsedSegment, parse};
 pub(crate) use parse::{attribute, attributes};
 

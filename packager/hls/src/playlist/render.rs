@@ -4,11 +4,11 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::{Media, Multivariant, Segment};
-use crate::path::sibling;
+use crate::path::{DVR, MEDIA, sibling};
 use crate::time::date_time;
 
 /// CAN-SKIP-UNTIL, target durations (rfc8216bis §4.4.3.8: at least six).
-const SKIP_TARGETS: u32 = 6;
+pub(super) const SKIP_TARGETS: u32 = 6;
 
 impl Media {
     /// The playlist's text.
@@ -65,7 +65,7 @@ impl Media {
 
 impl Segment {
     /// rfc8216bis §4.4.4.9: what applies to a segment stands before its first part.
-    fn write<'a>(&'a self, map: &mut Option<&'a str>, out: &mut String) -> std::fmt::Result {
+    pub(super) fn write<'a>(&'a self, map: &mut Option<&'a str>, out: &mut String) -> std::fmt::Result {
         for _ in 0..self.discontinuities {
             writeln!(out, "#EXT-X-DISCONTINUITY")?;
         }
@@ -102,12 +102,22 @@ impl Segment {
 impl Multivariant {
     /// The playlist's text.
     pub fn render(&self) -> String {
+        self.render_with(MEDIA)
+    }
+
+    /// The same renditions for rewinding.
+    pub fn render_dvr(&self) -> String {
+        self.render_with(DVR)
+    }
+
+    fn render_with(&self, file: &str) -> String {
         let mut out = String::new();
-        self.write(&mut out).expect("writing to a String does not fail");
+        self.write(file, &mut out)
+            .expect("writing to a String does not fail");
         out
     }
 
-    fn write(&self, out: &mut String) -> std::fmt::Result {
+    fn write(&self, file: &str, out: &mut String) -> std::fmt::Result {
         // rfc8216bis §8: SERVICE values of INSTREAM-ID came with version 7.
         let is_service = |captions: &super::Captions| captions.channel.starts_with("SERVICE");
         let version = if self.captions.iter().any(is_service) {
@@ -131,7 +141,7 @@ impl Multivariant {
             }
             writeln!(
                 out,
-                ",DEFAULT={default},AUTOSELECT=YES,CHANNELS=\"{}\",URI=\"{}/media.m3u8\"",
+                ",DEFAULT={default},AUTOSELECT=YES,CHANNELS=\"{}\",URI=\"{}/{file}\"",
                 audio.channels, audio.track
             )?;
         }
@@ -170,7 +180,7 @@ impl Multivariant {
             if !self.audio.is_empty() {
                 write!(out, ",AUDIO=\"audio\"")?;
             }
-            writeln!(out, ",CLOSED-CAPTIONS={captions}\n{}/media.m3u8", variant.track)?;
+            writeln!(out, ",CLOSED-CAPTIONS={captions}\n{}/{file}", variant.track)?;
         }
         Ok(())
     }

@@ -37,6 +37,16 @@ impl Timeline {
         })
     }
 
+    /// A whole segment without its parts, while it is listed.
+    pub fn whole_segment(&self, track: usize, msn: Msn) -> Option<Segment> {
+        self.config.tracks.get(track)?;
+        let whole = self.position()?.whole?;
+        (self.oldest <= msn && msn <= whole).then(|| Segment {
+            parts: Vec::new(),
+            ..self.segment(track, msn, self.newest().unwrap_or_default())
+        })
+    }
+
     fn segment(&self, track: usize, msn: Msn, newest: Cell) -> Segment {
         let range = self.segment_cells(msn);
         let life = self.lives.of(msn);

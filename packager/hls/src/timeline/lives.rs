@@ -79,6 +79,11 @@ impl Lives {
             .expect("a stream is of one life at least")
     }
 
+    /// EXT-X-DISCONTINUITY-SEQUENCE of the newest life's segments, all its tags counted.
+    pub(super) fn discontinuity(&self) -> u64 {
+        self.0.back().map_or(0, |span| span.life.discontinuity)
+    }
+
     /// Lives without a segment from `oldest` on are gone.
     pub(super) fn forget(&mut self, oldest: Msn) {
         while self.0.get(1).is_some_and(|second| second.from <= oldest) {

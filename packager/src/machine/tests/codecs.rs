@@ -146,7 +146,7 @@ fn what_is_published_of_every_codec_decodes() {
             machine.close(track, |assembler| assembler.watermark(Cell(cell)));
         }
         for (file, part) in files.iter_mut().zip(machine.staged(Cell(cell)).unwrap()) {
-            file.extend_from_slice(&part.expect("no track has a gap"));
+            file.extend_from_slice(&part.1.expect("no track has a gap"));
         }
     }
 

@@ -30,6 +30,14 @@ pub struct Recent {
 }
 
 impl Recent {
+    /// All of these attribute lists are new, and nothing has gone.
+    pub fn all<'a>(lists: impl Iterator<Item = &'a str>) -> Self {
+        Self {
+            fresh: lists.filter_map(id).map(str::to_owned).collect(),
+            removed: Vec::new(),
+        }
+    }
+
     pub(super) fn is_fresh(&self, list: &str) -> bool {
         id(list).is_none_or(|id| self.fresh.contains(id))
     }

@@ -1,0 +1,153 @@
+//! One event for those who rewind: rendered once per version, read from disk on demand.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, OnceLock, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use hls::id::{Cell, Msn, StreamId, TrackId};
+use hls::path::Hash;
+use listen::playlist::Forms;
+
+use super::disk;
+use super::entry::Extent;
+use super::recording::{Recording, render};
+use crate::machine::Described;
+
+/// An event and its directory.
+#[derive(Debug)]
+pub(crate) struct Shelf {
+    pub(crate) stream: StreamId,
+    /// Its first cell.
+    pub(crate) event: Cell,
+    pub(crate) dir: PathBuf,
+    /// Written by the spool's thread; held for no more than a copy.
+    recording: RwLock<Option<Recording>>,
+    /// The newest text of each track, and its version. Held while it is rendered, so that it is rendered once.
+    rendered: Mutex<BTreeMap<usize, (u64, Forms)>>,
+    /// When the feed has said that the event is over.
+    over: OnceLock<Instant>,
+}
+
+/// Why a segment is not given.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Lost {
+    #[error("not in the recording")]
+    Unknown,
+    #[error("its file cannot be read")]
+    Io(#[from] io::Error),
+    #[error("its bytes are not those that were written")]
+    Sum,
+}
+
+impl Shelf {
+    pub(crate) fn new(root: &Path, stream: StreamId, event: Cell) -> Self {
+        Self {
+            dir: root.join(stream.as_str()).join(event.to_string()),
+            stream,
+            event,
+            recording: RwLock::default(),
+            rendered: Mutex::default(),
+            over: OnceLock::new(),
+        }
+    }
+
+    /// What is on disk changes.
+    pub(super) fn change<T>(&self, change: impl FnOnce(&mut Option<Recording>) -> T) -> T {
+        change(&mut self.recording.write().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn look<T>(&self, look: impl FnOnce(&Recording) -> Option<T>) -> Option<T> {
+        let recording = self.recording.read().unwrap_or_else(PoisonError::into_inner);
+        look(recording.as_ref()?)
+    }
+
+    /// The event is over; its recording shows that once all of it is on disk.
+    pub(crate) fn end(&self) {
+        self.over.get_or_init(Instant::now);
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.over.get().is_some()
+    }
+
+    /// Whether the whole event is on disk, and its end was said `ago` by now or in an earlier process.
+    pub(crate) fn is_finished(&self, ago: Duration) -> bool {
+        let since = self.over.get().map(Instant::elapsed);
+        let is_ended = self.look(|recording| Some(recording.is_ended()));
+        is_ended.unwrap_or(false) && since.is_none_or(|since| since >= ago)
+    }
+
+    /// Whether a track is in it, and as video.
+    pub(crate) fn kind(&self, id: &TrackId) -> Option<bool> {
+        self.look(|recording| {
+            let track = recording.shape().tracks.get(recording.track(id)?)?;
+            Some(track.is_video())
+        })
+    }
+
+    pub(crate) fn target_duration(&self) -> Duration {
+        let target = self.look(|recording| Some(recording.shape().grid.target_duration()));
+        target.unwrap_or_default()
+    }
+
+    /// A track's playlist and its version; none while it is too short.
+    pub(crate) fn playlist(&self, id: &TrackId) -> Option<(Forms, u64)> {
+        let mut rendered = self.rendered.lock().unwrap_or_else(PoisonError::into_inner);
+        let (track, version) = self.look(|recording| Some((recording.track(id)?, recording.version())))?;
+        if let Some((_, forms)) = rendered.get(&track).filter(|(known, _)| *known == version) {
+            return Some((forms.clone(), version));
+        }
+        let (dvr, dates) = self.look(|recording| recording.playlist(track))?;
+        let forms = Forms::of_recording(render(&dvr, &dates)?);
+        rendered.insert(track, (version, forms.clone()));
+        Some((forms, version))
+    }
+
+    /// The multivariant playlist for rewinding; none while a track's playlist is too short.
+    pub(crate) fn multivariant(&self) -> Option<Bytes> {
+        let hello = self.look(|recording| Some(recording.life().hello.clone()))?;
+        self.playlist(&hello.shape.tracks.first()?.id)?;
+        let described = Described::of(&hello).ok()?;
+        Some(described.announced.render_dvr().into())
+    }
+
+    pub(crate) fn init(&self, id: &TrackId, hash: Hash) -> Option<Bytes> {
+        self.look(|recording| recording.init(recording.track(id)?, hash))
+    }
+
+    /// Whether a segment is in the recording, without a look at the disk.
+    pub(crate) fn has(&self, id: &TrackId, msn: Msn) -> bool {
+        let found = self.look(|recording| recording.segment(recording.track(id)?, msn));
+        found.is_some()
+    }
+
+    /// A segment's parts and when the last of them was published. Blocks on the disk.
+    pub(crate) fn read(&self, id: &TrackId, msn: Msn) -> Result<(Vec<Bytes>, u64), Lost> {
+        let found = self.look(|recording| recording.segment(recording.track(id)?, msn));
+        let (extents, available_us) = found.ok_or(Lost::Unknown)?;
+        let file = File::open(disk::segment(&self.dir, msn))?;
+        let length = file.metadata()?.len();
+        let parts = extents.iter().map(|extent| part(&file, length, extent));
+        Ok((parts.collect::<Result<_, _>>()?, available_us))
+    }
+}
+
+/// The bytes of an extent, if they are those that were written.
+pub(super) fn part(file: &File, length: u64, extent: &Extent) -> Result<Bytes, Lost> {
+    if extent.offset.saturating_add(u64::from(extent.length)) > length {
+        return Err(Lost::Sum);
+    }
+    let size = usize::try_from(extent.length).map_err(|_| Lost::Sum)?;
+    let mut bytes = vec![0; size];
+    file.read_exact_at(&mut bytes, extent.offset)?;
+    if crc32c::crc32c(&bytes) == extent.sum {
+        Ok(bytes.into())
+    } else {
+        Err(Lost::Sum)
+    }
+}
