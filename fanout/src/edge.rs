@@ -114,30 +114,38 @@ impl Shared {
                     .await
                     .map_err(refused)
             }
-            Resource::Object(stream, id, Name::Part(cell)) => self.wait(stream, id).await?.part(*cell).await,
-            Resource::Object(stream, id, name) => match self.live(stream, id, name).await {
-                Err(refused) if refused.status == StatusCode::NOT_FOUND => {
-                    self.rewind(stream, id, name).await
-                }
-                answer => answer,
-            },
+            Resource::Object(stream, id, name @ Name::Part(_)) => self.live(stream, id, name).await,
+            Resource::Object(stream, id, name) => self.object(stream, id, name).await,
         }
     }
 
-    /// A segment or init segment of the live window. Who rewinds needs no mirror, and starts none.
-    async fn live(&self, stream: &StreamId, id: &TrackId, name: &Name) -> Result<Found, Refused> {
-        if self.streams.mirrored(stream, id).is_none() {
-            return Err(unknown("not live here"));
+    /// A segment or init segment: of the live window where its track is mirrored, else of the recording. Who rewinds needs
+    /// no mirror, and starts none, unless there is no recording.
+    async fn object(&self, stream: &StreamId, id: &TrackId, name: &Name) -> Result<Found, Refused> {
+        let mirrored = self.streams.mirrored(stream, id).is_some();
+        if mirrored {
+            match self.live(stream, id, name).await {
+                Err(refused) if refused.status == StatusCode::NOT_FOUND => {}
+                answer => return answer,
+            }
         }
-        let wait = self.wait(stream, id).await?;
+        match rewind::lists(&self.streams, stream, id, name).await {
+            Ok(true) => self.rewind(stream, id, name).await,
+            Ok(false) | Err(_) if mirrored => Err(unknown("no such object")),
+            Ok(false) | Err(_) => self.live(stream, id, name).await,
+        }
+    }
+
+    async fn live(&self, stream: &StreamId, id: &TrackId, name: &Name) -> Result<Found, Refused> {
+        let mut wait = self.wait(stream, id).await?;
         match name {
             Name::Init(hash) => wait.init(*hash).await,
             Name::Segment(msn) => wait.segment(*msn).await,
-            Name::Part(_) => Err(unknown("parts are live only")),
+            Name::Part(cell) => wait.part(*cell).await,
         }
     }
 
-    /// The same from the recording; the flight outlives this viewer.
+    /// From the recording; the flight outlives this viewer.
     async fn rewind(&self, stream: &StreamId, id: &TrackId, name: &Name) -> Result<Found, Refused> {
         let found = rewind::object(&self.streams, stream, id, name);
         tokio::select! {

@@ -1,11 +1,13 @@
 //! What viewers rewind to: fetched on demand, one flight for everyone, in a class of its own below the live edge.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use flight::Refusal;
 use hls::delivery::{self, Answer};
-use hls::id::{StreamId, TrackId};
-use hls::path::{Object as Name, Resource, Skip};
+use hls::id::{Msn, StreamId, TrackId};
+use hls::path::{Hash, Object as Name, Resource, Skip};
+use hls::playlist::SEGMENTS_PER_CHUNK;
 use listen::answer::{Content, Found, media_type};
 
 use crate::fetch::Keep;
@@ -34,6 +36,64 @@ pub(crate) async fn playlist(
         age: Some(object.received.elapsed()),
         target_duration,
     })
+}
+
+/// Names that a recording's playlist lists. Whoever makes names up asks this, and no parent.
+#[derive(Debug, Default)]
+pub(crate) struct Listed {
+    /// From the oldest that may still be fetched to the newest.
+    segments: Option<(Msn, Msn)>,
+    inits: BTreeSet<Hash>,
+}
+
+impl Listed {
+    fn read(playlist: &[u8]) -> Self {
+        let text = std::str::from_utf8(playlist).unwrap_or_default();
+        let first = text
+            .lines()
+            .find_map(|line| line.strip_prefix("#EXT-X-MEDIA-SEQUENCE:")?.parse().ok());
+        let segment = |line: &str| match Name::parse(line)? {
+            Name::Segment(msn) => Some(msn),
+            Name::Init(_) | Name::Part(_) => None,
+        };
+        let last = text.lines().rev().find_map(segment);
+        let map = |line: &str| {
+            let uri = line.strip_prefix("#EXT-X-MAP:URI=\"")?;
+            match Name::parse(uri.split('"').next()?)? {
+                Name::Init(hash) => Some(hash),
+                Name::Segment(_) | Name::Part(_) => None,
+            }
+        };
+        // rfc8216bis §6.2.2: what has left the playlist may be fetched for a while.
+        let oldest = first.map(|first: u64| Msn(first.saturating_sub(SEGMENTS_PER_CHUNK)));
+        Self {
+            segments: oldest.zip(last),
+            inits: text.lines().filter_map(map).collect(),
+        }
+    }
+
+    fn has(&self, name: &Name) -> bool {
+        match name {
+            Name::Init(hash) => self.inits.contains(hash),
+            Name::Segment(msn) => self
+                .segments
+                .is_some_and(|(first, last)| (first..=last).contains(msn)),
+            Name::Part(_) => false,
+        }
+    }
+}
+
+/// Whether the recording has it; an error where there is no recording.
+pub(crate) async fn lists(
+    streams: &Streams,
+    stream: &StreamId,
+    track: &TrackId,
+    name: &Name,
+) -> Result<bool, Refusal> {
+    let resource = Resource::DvrMedia(stream.clone(), track.clone());
+    let playlist = streams.rewind.get(&resource, Keep::Fresh).await?;
+    let listed = playlist.listed.get_or_init(|| Listed::read(&playlist.bytes));
+    Ok(listed.has(name))
 }
 
 /// A segment that has left the live window, or an init segment of its time.
@@ -82,11 +142,28 @@ fn target_duration(playlist: &[u8]) -> Option<Duration> {
 mod tests {
     use super::*;
 
+    #[test]
+    fn only_what_is_listed_or_has_just_left_is_asked_for() {
+        let head = "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXT-X-MEDIA-SEQUENCE:100\n";
+        let map = "#EXT-X-MAP:URI=\"init-00000000000000aa.mp4\"\n";
+        let listed = Listed::read(
+            format!("{head}{map}#EXTINF:2,\nseg-100.m4s\n#EXT-X-GAP\n#EXTINF:2,\nseg-101.m4s\n").as_bytes(),
+        );
+        let has = |name| listed.has(&name);
+        for (msn, known) in [(67, false), (68, true), (100, true), (101, true), (102, false)] {
+            assert_eq!(has(Name::Segment(Msn(msn))), known, "{msn}");
+        }
+        assert!(has(Name::Init(Hash(0xaa))) && !has(Name::Init(Hash(0xab))));
+        let nothing = Listed::read(b"\xff");
+        assert!(!nothing.has(&Name::Segment(Msn(0))) && !nothing.has(&Name::Init(Hash(0))));
+    }
+
     #[tokio::test(start_paused = true)]
     async fn playlists_are_kept_for_half_a_target_duration() {
         let object = |text: &'static str| Object {
             bytes: text.as_bytes().into(),
             forms: listen::playlist::Forms::of_recording(text),
+            listed: std::sync::Arc::default(),
             available_us: None,
             received: tokio::time::Instant::now(),
         };

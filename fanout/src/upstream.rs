@@ -1,5 +1,6 @@
 //! How a parent is asked: HTTP/2 over one connection, with a bound on time and bytes.
 
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,6 +12,8 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use listen::playlist::Forms;
 use tokio::time::{Instant, timeout};
+
+use crate::rewind::Listed;
 
 use crate::metrics::Meter;
 
@@ -26,6 +29,8 @@ pub(crate) struct Object {
     pub(crate) bytes: Bytes,
     /// The same as a text, where it is one.
     pub(crate) forms: Forms,
+    /// What it lists, where it is a playlist of a recording and somebody asked.
+    pub(crate) listed: Arc<OnceLock<Listed>>,
     /// When the origin published it, microseconds of its Unix time.
     pub(crate) available_us: Option<u64>,
     pub(crate) received: Instant,
@@ -134,6 +139,7 @@ impl Parents {
         let bytes = bytes.map_err(Error::Body)?.to_bytes();
         Ok(Object {
             forms: Forms::of_recording(bytes.clone()),
+            listed: Arc::default(),
             bytes,
             available_us,
             received: Instant::now(),
