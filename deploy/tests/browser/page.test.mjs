@@ -90,7 +90,7 @@ test('every control is reached by keyboard, with visible focus', { timeout: 90_0
     const { is, visible } = await page.evaluate(focused);
     seen.set(is, visible);
   }
-  const wanted = ['unmute', 'media-play-button', 'media-mute-button', 'badge', 'quality-button', 'media-pip-button', 'media-fullscreen-button'];
+  const wanted = ['unmute', 'media-play-button', 'back', 'over', 'media-mute-button', 'badge', 'quality-button', 'media-pip-button', 'media-fullscreen-button'];
   assert.deepEqual(wanted.filter((name) => !seen.has(name)), [], `reached ${[...seen.keys()]}`);
   assert.deepEqual(wanted.filter((name) => !seen.get(name)), [], 'focus cannot be seen');
 });

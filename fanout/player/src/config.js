@@ -20,6 +20,17 @@ function retries(maxNumRetry, base, cap, random) {
   };
 }
 
+/** Differs from the live edge in what rewinding needs. */
+export function rewindConfig() {
+  return {
+    // Whole segments; there are no parts this far back.
+    lowLatencyMode: false,
+    // Who goes back and forth does so within minutes.
+    backBufferLength: 90,
+    maxBufferLength: 30,
+  };
+}
+
 export function hlsConfig(random = Math.random) {
   return {
     // Parts and blocking reload; also makes PART-HOLD-BACK the target latency.
@@ -73,8 +84,10 @@ export function hlsConfig(random = Math.random) {
   };
 }
 
-/** Stream and playlist that a page address names, or null. A playback token in front of it is carried over. */
+/** Stream and playlists that a page address names, or null. A playback token in front of it is carried over. */
 export function playlistOf(pathname) {
   const match = /^(\/t\/[^/]+)?\/watch\/([a-z0-9][a-z0-9_-]{0,63})\/?$/.exec(pathname);
-  return match && { stream: match[2], url: `${match[1] ?? ''}/live/${match[2]}/index.m3u8` };
+  if (!match) return null;
+  const folder = `${match[1] ?? ''}/live/${match[2]}`;
+  return { stream: match[2], url: `${folder}/index.m3u8`, rewindUrl: `${folder}/dvr.m3u8` };
 }

@@ -1,7 +1,7 @@
 // Plays through hls.js. No decisions: says what happened, does what it is told.
 
 import Hls from 'hls.js';
-import { hlsConfig } from './config.js';
+import { hlsConfig, rewindConfig } from './config.js';
 import { readStamp } from './clock.js';
 
 const { streamController: StreamController, audioStreamController: AudioStreamController } = Hls.DefaultConfig;
@@ -10,9 +10,17 @@ const { streamController: StreamController, audioStreamController: AudioStreamCo
  * A stream that has just begun lists segments of GAP before its first picture, and the live position may lie in them.
  * hls.js 1.7.4 then asks for such a segment, aborts the next one together with it, and waits for ever. As long as there
  * is nothing to play, wait until the live position has left them instead.
+ *
+ * Who rewinds starts at a time of the programme, of which only the playlist tells where it is.
  */
-const startsAtMedia = (Controller) =>
+const startsRightly = (Controller) =>
   class extends Controller {
+    setStartPosition(details, sliding) {
+      const { startProgramMs } = this.config;
+      if (startProgramMs !== undefined) this.startPosition = positionOf(details, startProgramMs);
+      super.setStartPosition(details, sliding);
+    }
+
     loadFragment(fragment, playlist, position) {
       if (!fragment.gap || this.media?.buffered.length) return super.loadFragment(fragment, playlist, position);
       this.startFragRequested = false;
@@ -25,33 +33,45 @@ const startsAtMedia = (Controller) =>
  * change of rung in mid-segment hls.js 1.7.4 then takes the parts it skipped for missing, waits for them, and stalls
  * for seconds. Looking up the next segment a millisecond on, it finds the one that follows.
  */
-class PunctualStreamController extends startsAtMedia(StreamController) {
+class PunctualStreamController extends startsRightly(StreamController) {
   getNextFragment(position, details) {
     return super.getNextFragment(position + 0.001, details);
   }
 }
 
-const CONTROLLERS = { streamController: PunctualStreamController, audioStreamController: startsAtMedia(AudioStreamController) };
+/** Where in a playlist a time of the programme is, at its start if it is earlier than that. */
+function positionOf({ fragments }, programMs) {
+  const first = fragments.find((fragment) => !fragment.gap) ?? fragments[0];
+  const at = fragments.findLast((fragment) => fragment.programDateTime <= programMs && !fragment.gap) ?? first;
+  const into = Math.max(0, programMs - at.programDateTime) / 1000;
+  return at.start + Math.min(into, at.duration);
+}
+
+const CONTROLLERS = { streamController: PunctualStreamController, audioStreamController: startsRightly(AudioStreamController) };
 
 export const supported = () => Hls.isSupported();
 
 /** `emit(event)` takes events of the state machine, `stamped(clientMs, stamp)` the server's times, `levels(hls)` the rungs. */
 export class HlsEngine {
   #video;
-  #url;
+  #urls;
   #on;
+  /** Time of the programme it was rewound to, or null at the live edge. */
+  #from = null;
   hls = null;
 
-  constructor(video, url, on) {
+  /** `urls`: `{ url, rewindUrl }`. */
+  constructor(video, urls, on) {
     this.#video = video;
-    this.#url = url;
+    this.#urls = urls;
     this.#on = on;
   }
 
   /** Starts over with a new player. */
   rebuild() {
     this.stop();
-    const hls = (this.hls = new Hls({ ...hlsConfig(), ...CONTROLLERS }));
+    const rewound = this.isRewound ? { ...rewindConfig(), startProgramMs: this.#from } : {};
+    const hls = (this.hls = new Hls({ ...hlsConfig(), ...CONTROLLERS, ...rewound }));
     const { Events } = Hls;
     hls.on(Events.ERROR, (_, data) => data.fatal && this.#on.emit(toEvent(data)));
     hls.on(Events.MANIFEST_PARSED, () => {
@@ -63,11 +83,37 @@ export class HlsEngine {
       hls.on(loaded, (_, data) => this.#stamp(data));
     }
     hls.attachMedia(this.#video);
-    hls.loadSource(this.#url);
+    hls.loadSource(this.#source);
+  }
+
+  get #source() {
+    return this.isRewound ? this.#urls.rewindUrl : this.#urls.url;
+  }
+
+  get isRewound() {
+    return this.#from !== null;
+  }
+
+  /** Whether there is anything to rewind to. */
+  async canRewind() {
+    const answer = await fetch(this.#urls.rewindUrl).catch(() => null);
+    return answer?.ok ?? false;
+  }
+
+  /** Plays the recording from a time of the programme on, milliseconds; 0 is its start. */
+  rewind(programMs) {
+    this.#from = programMs;
+    this.rebuild();
+  }
+
+  /** Back to the live edge. */
+  leaveRecording() {
+    this.#from = null;
+    this.rebuild();
   }
 
   load() {
-    this.hls.loadSource(this.#url);
+    this.hls.loadSource(this.#source);
   }
 
   resume() {
@@ -100,10 +146,15 @@ export class HlsEngine {
     return this.hls?.targetLatency ?? null;
   }
 
+  /** Whether the whole programme is here: rewound to, or over. */
+  get isSeekable() {
+    return this.isRewound || this.hls?.latestLevelDetails?.live === false;
+  }
+
   /** What the pace is made from, in seconds; none where the playlist is not live. */
   get distances() {
     const details = this.hls?.latestLevelDetails;
-    if (!details?.live) return null;
+    if (!details?.live || this.isRewound) return null;
     const { currentTime, buffered } = this.#video;
     const wanted = this.livePosition;
     return {

@@ -9,7 +9,12 @@ const TEXTS = {
   },
   playing: { status: 'Playing' },
   reconnecting: { headline: 'Reconnecting', detail: 'The picture returns by itself.', busy: true, status: 'Reconnecting' },
-  ended: { headline: 'The stream has ended', detail: 'Thank you for watching.', status: 'The stream has ended' },
+  ended: {
+    headline: 'The stream has ended',
+    detail: 'Thank you for watching.',
+    action: 'Watch again',
+    status: 'The stream has ended',
+  },
   failed: { headline: 'This stream cannot be played', action: 'Try again', status: 'This stream cannot be played' },
   unsupported: {
     headline: 'This browser cannot play the stream',
@@ -24,11 +29,14 @@ export function createView(document) {
   const at = (id) => document.getElementById(id);
   const [stage, panel, headline, detail, code, retry, status] = ['stage', 'panel', 'headline', 'detail', 'code', 'retry', 'status'].map(at);
   const [badge, badgeText, signal, unmute, title] = ['badge', 'badge-text', 'signal', 'unmute', 'title'].map(at);
+  const [back, over, timeline] = ['back', 'over', 'timeline'].map(at);
 
   return {
     badge,
     retry,
     unmute,
+    back,
+    over,
 
     name(stream) {
       title.textContent = stream;
@@ -54,6 +62,23 @@ export function createView(document) {
       badge.dataset.mode = mode;
       badgeText.textContent = text;
       badge.setAttribute('aria-label', label);
+    },
+
+    /** Whether this player can rewind at all. */
+    rewinds(can) {
+      back.hidden = over.hidden = !can;
+    },
+
+    /** Whether the whole programme may be sought in. */
+    seekable(is) {
+      timeline.hidden = !is;
+    },
+
+    /** For a moment, and for screen readers. */
+    say(text) {
+      status.textContent = text;
+      stage.dataset.said = text;
+      setTimeout(() => delete stage.dataset.said, 3000);
     },
 
     signal(text) {

@@ -41,7 +41,7 @@ function createEngine() {
     levels,
   };
   if (!place) return null;
-  if (hlsSupported()) return new HlsEngine(video, place.url, on);
+  if (hlsSupported()) return new HlsEngine(video, place, on);
   return nativeSupported(video) ? new NativeEngine(video, place.url, on) : null;
 }
 
@@ -56,7 +56,7 @@ function perform(effect) {
     case 'rebuild':
       return engine.rebuild();
     case 'catch-up':
-      catchingUp = wanted;
+      catchingUp = wanted && !engine.isRewound;
       return undefined;
     case 'stop':
       return session.state.name === 'ended' ? engine.finish() : engine?.stop();
@@ -75,9 +75,25 @@ function isBehind() {
 }
 
 function goLive() {
+  if (engine.isRewound) return engine.leaveRecording();
   const position = engine.livePosition;
   if (position !== null) video.currentTime = position;
   play();
+}
+
+const BACK_S = 30;
+
+/** Back by half a minute, or to the start; the recording is opened at the first press. */
+async function rewind(toStart) {
+  if (engine.isSeekable) {
+    const start = video.seekable.length ? video.seekable.start(0) : 0;
+    video.currentTime = toStart ? start : Math.max(start, video.currentTime - BACK_S);
+    return play();
+  }
+  const target = toStart ? 0 : engine.programMs - BACK_S * 1000;
+  const can = target !== null && (await engine.canRewind());
+  if (can) engine.rewind(target);
+  else view.say('There is nothing to rewind to yet');
 }
 
 /** A browser that forbids even muted autoplay leaves the play button to the viewer. */
@@ -115,12 +131,14 @@ function draw() {
   view.muted(active && video.muted && !video.paused);
   const rung = active ? engine.rung : null;
   view.signal(rung ? renditionText(rung) : '');
+  view.seekable(active && Boolean(engine?.isSeekable));
 }
 
 function start() {
   view.name(place?.stream ?? 'ringside');
   view.state(session.state);
   if (!engine) return session.emit({ type: 'unsupported' });
+  view.rewinds(Boolean(engine.rewind));
   setTimeout(() => session.emit({ type: 'slow' }), SLOW_MS);
   setInterval(look, LOOK_MS);
   setInterval(keepPace, PACE_MS);
@@ -139,6 +157,8 @@ video.addEventListener('pause', () => {
 video.addEventListener('ended', () => session.emit({ type: 'ended' }));
 video.addEventListener('volumechange', draw);
 view.badge.addEventListener('click', goLive);
+view.back.addEventListener('click', () => rewind(false));
+view.over.addEventListener('click', () => rewind(true));
 view.retry.addEventListener('click', () => session.emit({ type: 'retry' }));
 view.unmute.addEventListener('click', () => {
   video.muted = false;

@@ -31,8 +31,9 @@ test('without a clock the badge claims no figure, without a picture no liveness'
 });
 
 test('the page address names the playlist', () => {
-  assert.deepEqual(playlistOf('/watch/main'), { stream: 'main', url: '/live/main/index.m3u8' });
-  assert.deepEqual(playlistOf('/t/abc.def/watch/main/'), { stream: 'main', url: '/t/abc.def/live/main/index.m3u8' });
+  assert.deepEqual(playlistOf('/watch/main'), { stream: 'main', url: '/live/main/index.m3u8', rewindUrl: '/live/main/dvr.m3u8' });
+  const folder = '/t/abc.def/live/main';
+  assert.deepEqual(playlistOf('/t/abc.def/watch/main/'), { stream: 'main', url: `${folder}/index.m3u8`, rewindUrl: `${folder}/dvr.m3u8` });
   for (const bad of ['/watch/', '/watch/Main', '/watch/a/b', '/watch/-a', `/watch/${'a'.repeat(65)}`]) assert.equal(playlistOf(bad), null);
 });
 
