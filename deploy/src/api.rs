@@ -18,13 +18,13 @@ use serde::{Deserialize, Serialize};
 /// What may stand in an order.
 const ORDER: &str = "the body is JSON: {\"show\":\"auto\"}, or \"primary\", \"backup\", \"slate\"";
 
-/// `GET /api/streams`, `POST /api/streams/{stream}/air`, `POST /api/streams/{stream}/cues` and
-/// `GET /api/streams/{stream}/thumbnail.jpg`.
+/// `GET /api/streams`; of each stream `POST air`, `POST cues`, `POST end` and `GET thumbnail.jpg`.
 pub(crate) fn routes(control: Control) -> Router {
     Router::new()
         .route("/api/streams", get(streams))
         .route("/api/streams/{stream}/air", post(air))
         .route("/api/streams/{stream}/cues", post(cue))
+        .route("/api/streams/{stream}/end", post(end))
         .route("/api/streams/{stream}/thumbnail.jpg", get(thumbnail))
         .with_state(control)
 }
@@ -78,6 +78,33 @@ async fn cue(
         Err(Unfit::Stream) => Err(unknown()),
         Err(unfit @ Unfit::Field(_)) => Err(refused(StatusCode::BAD_REQUEST, unfit.to_string())),
         Err(unfit @ Unfit::Full) => Err(refused(StatusCode::TOO_MANY_REQUESTS, unfit.to_string())),
+    }
+}
+
+/// What ends an event; its name must be said, so that nobody ends one by a slip.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct End {
+    end: String,
+}
+
+/// Answers 204 once packagers were told.
+async fn end(
+    State(control): State<Control>,
+    Path(name): Path<String>,
+    order: Result<Json<End>, JsonRejection>,
+) -> Result<StatusCode, (StatusCode, Json<Refused>)> {
+    let refused = |status, error: String| (status, Json(Refused { error }));
+    let Json(order) = order.map_err(|rejection| refused(rejection.status(), rejection.body_text()))?;
+    if order.end != name {
+        let error = format!("the body names the stream that ends: {{\"end\":\"{name}\"}}");
+        return Err(refused(StatusCode::BAD_REQUEST, error));
+    }
+    let unknown = || refused(StatusCode::NOT_FOUND, format!("no stream `{name}` runs here"));
+    let stream = StreamId::new(&name).map_err(|_| unknown())?;
+    match control.end(&stream).await {
+        true => Ok(StatusCode::NO_CONTENT),
+        false => Err(unknown()),
     }
 }
 

@@ -74,7 +74,7 @@
 //!   unless its key was revoked with `disconnect`.
 //!
 //! # Deliberately absent
-//! Ending the event ([`feed::Message::End`] is an operator's act, a shutdown is not one).
+//! Ending an event by itself ([`feed::Message::End`] is an operator's act, a shutdown is not one).
 
 mod boarding;
 mod branch;

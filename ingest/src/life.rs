@@ -28,10 +28,13 @@ use crate::pipeline::slate::Slate;
 use crate::pipeline::thumbnail::Thumbnails;
 use crate::pipeline::{self, ladder::Ladder};
 use crate::program::{Program, wall};
+use crate::push::replay::Replay;
 use crate::switcher::{Ended, Mixer, Switcher};
 
 /// What packagers may take to read the end of a life that ended in order.
 const CLOSING_MAX: Duration = Duration::from_millis(500);
+/// What packagers may take to hear that the event is over, one that is started again meanwhile included.
+const OVER_MAX: Duration = Duration::from_secs(10);
 
 /// What every ladder of a stream is made from.
 #[derive(Debug, Clone)]
@@ -78,6 +81,8 @@ pub(crate) struct Life {
     stop: CancellationToken,
     closing: CancellationToken,
     tasks: TaskTracker,
+    feeds: TaskTracker,
+    replay: Arc<Replay>,
     mixer: JoinHandle<Mixer>,
     /// None where an encoder is passed through.
     ladder: Option<Arc<Ladder>>,
@@ -190,19 +195,29 @@ impl Life {
     }
 
     /// Resolves when it was stopped, or with why it ended; nothing of it runs afterwards. The mixer is there for the
-    /// next one.
-    pub(crate) async fn end(mut self) -> (Option<Ended>, Result<Mixer, Error>) {
+    /// next one. Once `over` is cancelled, packagers are told that nothing follows.
+    pub(crate) async fn end(mut self, over: &CancellationToken) -> (Option<Ended>, Result<Mixer, Error>) {
         let ended = tokio::select! {
             () = self.stop.cancelled() => None,
+            () = over.cancelled() => None,
             ended = self.ends.recv() => ended,
         };
         self.tasks.close();
-        if matches!(ended, Some(Ended::Passes(_) | Ended::Encodes)) {
+        self.feeds.close();
+        if over.is_cancelled() {
+            self.replay.end();
+            let told = tokio::time::timeout(OVER_MAX, self.feeds.wait()).await;
+            if told.is_err() {
+                tracing::warn!("a packager was not told that the event is over");
+            }
+        } else if matches!(ended, Some(Ended::Passes(_) | Ended::Encodes)) {
             // Everything of it counts: packagers are given the time to take it.
             self.closing.cancel();
-            let _late = tokio::time::timeout(CLOSING_MAX, self.tasks.wait()).await;
+            let all = async { tokio::join!(self.feeds.wait(), self.tasks.wait()) };
+            let _late = tokio::time::timeout(CLOSING_MAX, all).await;
         }
         self.stop.cancel();
+        self.feeds.wait().await;
         self.tasks.wait().await;
         let joined = tokio::task::spawn_blocking(move || {
             let mixer = self.mixer.join();

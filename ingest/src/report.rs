@@ -195,6 +195,12 @@ impl Control {
         found.is_some()
     }
 
+    /// Ends a stream's event: playlists end, and become the recording; false where there is no such stream. The next
+    /// publisher begins another event.
+    pub async fn end(&self, stream: &StreamId) -> bool {
+        self.streams.end(stream).await
+    }
+
     /// Tells the stream's players of something, from the next frame on.
     pub async fn cue(&self, stream: &StreamId, order: Order) -> Result<(), Unfit> {
         // Any grid and frame will do to see whether it is fit.

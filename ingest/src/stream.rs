@@ -39,6 +39,9 @@ pub(crate) struct Stream {
     form: Option<Form>,
     captioned: bool,
     to_switcher: SyncSender<(Role, Arc<Contribution>)>,
+    /// Cancelled once its event is over, and once nothing of it runs any more.
+    pub(crate) over: CancellationToken,
+    pub(crate) gone: CancellationToken,
     places: Mutex<Places>,
 }
 
@@ -88,6 +91,8 @@ impl Stream {
             form: plan.form(&id),
             captioned: !plan.captions.is_empty(),
             to_switcher,
+            over: CancellationToken::new(),
+            gone: CancellationToken::new(),
             places: Mutex::new(Places {
                 desk: Desk::new(rules),
                 inside: Vec::new(),
@@ -181,6 +186,15 @@ impl Stream {
             output: self.state.output(),
             contributions,
         }
+    }
+
+    /// Lets all publishers go and ends the event; back once nothing of it runs.
+    pub(crate) async fn end(&self) {
+        for inside in &self.places().inside {
+            inside.who.closed.cancel();
+        }
+        self.over.cancel();
+        self.gone.cancelled().await;
     }
 
     /// The publisher is gone; harmless for one that was replaced.

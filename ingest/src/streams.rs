@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use hls::id::StreamId;
 use tokio::sync::{Mutex, mpsc};
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
 use crate::config::{Config, Probe};
@@ -106,6 +106,19 @@ impl Streams {
         Ok(())
     }
 
+    /// Ends a stream's event: its publishers are let go, packagers are told that nothing follows, and the next publisher
+    /// begins another event. False where no such stream runs. Nobody starts meanwhile: two feeds of one stream would
+    /// be taken for a takeover.
+    pub(crate) async fn end(&self, id: &StreamId) -> bool {
+        let mut running = self.running.lock().await;
+        let Some(stream) = running.remove(id) else {
+            return false;
+        };
+        tracing::info!(stream = %id, "the event is over");
+        stream.end().await;
+        true
+    }
+
     async fn start(&self, id: &StreamId) -> Result<Arc<Stream>, Error> {
         let (stream, newcomers) = Stream::new(id.clone(), &self.plan, self.config.rules());
         let stream = Arc::new(stream);
@@ -123,6 +136,8 @@ impl Streams {
         let mixer = Mixer::new(newcomers, on_air, stream.state.clone(), stream.origin);
         let life = begin(&blueprint, mixer, &self.stop).await?;
         let lives = Lives {
+            over: stream.over.clone(),
+            _gone: stream.gone.clone().drop_guard(),
             blueprint,
             stop: self.stop.clone(),
             failed: self.failed.clone(),
@@ -135,6 +150,10 @@ impl Streams {
 /// The ladders of one stream, one after the other.
 struct Lives {
     blueprint: Blueprint,
+    /// Cancelled once the event is over.
+    over: CancellationToken,
+    /// Tells when nothing of the stream runs any more.
+    _gone: DropGuard,
     stop: CancellationToken,
     failed: mpsc::Sender<Error>,
 }
@@ -145,8 +164,8 @@ impl Lives {
         loop {
             let since = Instant::now();
             let encoders = life.encoders().to_vec();
-            let (ended, mixer) = life.end().await;
-            if self.stop.is_cancelled() {
+            let (ended, mixer) = life.end(&self.over).await;
+            if self.stop.is_cancelled() || self.over.is_cancelled() {
                 return;
             }
             let next = match (ended, mixer) {

@@ -42,11 +42,11 @@ fn made(said: &str) -> (String, String) {
 }
 
 /// ffmpeg publishing over RTMP, killed when dropped.
-struct Encoder(Child);
+pub(crate) struct Encoder(Child);
 
 impl Encoder {
     /// Gives it once it is in, or what it said as it was refused.
-    fn publish(up: &Up, key: &str) -> Result<Self, String> {
+    pub(crate) fn publish(up: &Up, key: &str) -> Result<Self, String> {
         let before = up.metric("ringside_ingest_publishes_total");
         let url = format!("{}/{key}", up.text("rtmp_server"));
         let mut ffmpeg = Command::new("ffmpeg");

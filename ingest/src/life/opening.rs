@@ -32,6 +32,7 @@ pub(super) struct Opened {
     pub(super) program: Program,
     pub(super) replay: Arc<Replay>,
     pub(super) tasks: TaskTracker,
+    pub(super) feeds: TaskTracker,
     pub(super) closing: CancellationToken,
     pub(super) ended: mpsc::Sender<Ended>,
     pub(super) ends: mpsc::Receiver<Ended>,
@@ -57,6 +58,8 @@ impl Opened {
             stop,
             closing: self.closing,
             tasks: self.tasks,
+            feeds: self.feeds,
+            replay: self.replay,
             mixer,
             ladder,
             encoders,
@@ -96,10 +99,11 @@ impl Blueprint {
         let bounds = bounds(&self.config, &program);
         let replay = Replay::new(plan.clone(), program.epoch, bounds, self.metrics.clone());
         let replay = Arc::new(replay);
-        let (closing, tasks) = (CancellationToken::new(), TaskTracker::new());
+        let closing = CancellationToken::new();
+        let (tasks, feeds) = (TaskTracker::new(), TaskTracker::new());
         let push = Arc::new(self.push(&program, memory.ladders, replay.clone(), closing.clone()));
         for peer in &self.config.packagers {
-            tasks.spawn(push.clone().run(*peer, stop.clone()));
+            feeds.spawn(push.clone().run(*peer, stop.clone()));
         }
         let over = closing.child_token();
         tasks.spawn(either(stop.clone(), over.clone()));
@@ -115,6 +119,7 @@ impl Blueprint {
             program,
             replay,
             tasks,
+            feeds,
             closing,
             ended,
             ends,

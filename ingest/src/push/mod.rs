@@ -62,6 +62,12 @@ impl Push {
                 () = stop.cancelled() => Ok(()),
                 lost = self.feed(peer, &mut fed) => lost,
             };
+            if lost.is_ok() && self.replay.is_over() {
+                if fed {
+                    self.metrics.feed_connections.decrement(1.0);
+                }
+                return;
+            }
             if fed {
                 self.metrics.feed_connections.decrement(1.0);
                 self.metrics.feed_lost.increment(1);
@@ -149,6 +155,11 @@ impl Push {
             if !bytes.is_empty() {
                 timeout(self.write_max, writer.write_all(&bytes)).await??;
                 continue;
+            }
+            if self.replay.is_over() {
+                feed::encode(&Message::End, &mut bytes);
+                timeout(self.write_max, writer.write_all(&bytes)).await??;
+                return Ok(writer.shutdown().await?);
             }
             if self.closing.is_cancelled() {
                 return Ok(());

@@ -31,6 +31,7 @@ pub(crate) struct Bounds {
 }
 
 /// The ring behind its lock; encoders write, feed connections read, nobody waits for anybody.
+#[derive(Debug)]
 pub(crate) struct Replay {
     plan: Plan,
     metrics: Metrics,
@@ -109,6 +110,20 @@ impl Replay {
     /// Cells from `cell` on are another ladder's: what comes of them is dropped.
     pub(crate) fn end_at(&self, cell: Cell) {
         self.ring().until = Some(cell);
+    }
+
+    /// The event is over: what is here is all, and readers say so.
+    pub(crate) fn end(&self) {
+        let mut ring = self.ring();
+        ring.over = true;
+        let written = ring.end();
+        drop(ring);
+        self.written.send_replace(written);
+    }
+
+    /// Whether the event is over.
+    pub(crate) fn is_over(&self) -> bool {
+        self.ring().over
     }
 
     /// Whether every track is complete up to the end that was set.
@@ -210,6 +225,8 @@ struct Ring {
     open: Vec<Cell>,
     /// First cell that is not wanted.
     until: Option<Cell>,
+    /// Nothing comes any more.
+    over: bool,
 }
 
 impl Ring {
@@ -229,6 +246,7 @@ impl Ring {
             head: epoch,
             open: vec![epoch; tracks],
             until: None,
+            over: false,
         }
     }
 
@@ -245,7 +263,7 @@ impl Ring {
     }
 
     fn push(&mut self, cell: Cell, message: Message) {
-        if self.until.is_some_and(|until| cell >= until) {
+        if self.over || self.until.is_some_and(|until| cell >= until) {
             return;
         }
         if let Message::Watermark { track, cell } | Message::Gap { track, cell } = &message
