@@ -29,13 +29,16 @@ const SOUND_LATE_SHARE: usize = 20;
 /// The clock falls back for sound by no more than this: 30 decoded frames of 60 fps must cover it, nanoseconds.
 /// ffmpeg and OBS pack up to 2930 bytes of sound, 366 ms at 64 kb/s.
 const SOUND_MAX: i64 = 440_000_000;
-/// What comes first comes late because its decoder has yet to start, and teaches nothing, nanoseconds.
+/// What comes first comes late because its decoder has yet to start, nanoseconds.
 const SOUND_START: i64 = 500_000_000;
+/// From here on it does not count any more, and delay that was for it alone is given up by a jump: later it would be
+/// seen, and slewing takes a minute, nanoseconds.
+const SOUND_SETTLED: i64 = 2_000_000_000;
 /// Blocks that come closer together than this came together, nanoseconds.
 const SOUND_BURST: i64 = 8_000_000;
-/// Without a jump for so long the clock is steady: longer than sound takes to start and is watched before it is waited
-/// for, nanoseconds.
-const STEADY: i64 = 2_000_000_000;
+/// Without a jump for so long the clock is steady: longer than late sound is watched before it is waited for, and than
+/// it takes from there until it has settled, nanoseconds.
+const STEADY: i64 = 1_500_000_000;
 /// More than it is slewed from tick to tick, nanoseconds.
 const STEADY_STEP: i64 = 5_000_000;
 /// A frame this late is not worth showing, nanoseconds.
@@ -129,6 +132,7 @@ impl Anchor {
 struct SoundDelay {
     seen: VecDeque<Arrival>,
     first: Option<i64>,
+    settled: bool,
     delay: i64,
     /// Since when more was needed at every tick.
     short: Option<i64>,
@@ -139,7 +143,10 @@ impl SoundDelay {
     /// needed for a while: a burst of late sound passes. Less of it is slewed.
     fn follow(&mut self, due: i64, picture: i64, slewed: i64) -> i64 {
         forget(&mut self.seen, due);
-        let start = self.first.map_or(i64::MAX, |first| first + SOUND_START);
+        let first = self.first.unwrap_or(due);
+        let settled = due - first >= SOUND_SETTLED;
+        let settles = settled && !std::mem::replace(&mut self.settled, settled);
+        let start = if settled { first + SOUND_START } else { first };
         let lately = start.max(due - EVIDENCE);
         let needed = |sound: i64| (sound - picture + SOUND_REACH).clamp(0, SOUND_MAX);
         // What was late both before and lately goes on being late; a burst is over.
@@ -149,7 +156,8 @@ impl SoundDelay {
         let Some(wanted) = lasting.map(needed).filter(|wanted| *wanted > self.delay) else {
             self.short = None;
             if let Some(sound) = late(&self.seen, start..) {
-                self.delay -= (self.delay - needed(sound) - SOUND_STEP).clamp(0, slewed);
+                let most = if settles { SOUND_MAX } else { slewed };
+                self.delay -= (self.delay - needed(sound) - SOUND_STEP).clamp(0, most);
             }
             return self.delay;
         };

@@ -149,7 +149,7 @@ fn with_sound(later: impl Fn(i64) -> i64) -> Vec<(i64, i64, usize, f64)> {
 fn sound_that_is_later_than_its_picture_is_waited_for() {
     for later in [30, 45, 60, 100, 150, 380] {
         let ticks = with_sound(|_| later * MS);
-        let settled = ticks.iter().filter(|tick| tick.0 > 2_000);
+        let settled = ticks.iter().filter(|tick| tick.0 > 1_500);
         for (due, behind, missing, ahead) in settled {
             assert_eq!(*missing, 0, "{later} ms late, at {due} ms: starves");
             assert!(
@@ -206,7 +206,7 @@ fn a_burst_of_late_sound_is_not_waited_for_and_a_shorter_way_slewed_to() {
     // A decoder that starts, and makes up for 300 ms.
     let ticks = with_sound(|block| (300 - block * 11).max(0) * MS);
     assert!(
-        ticks.iter().skip(30).all(|tick| tick.1 <= 35),
+        ticks.iter().skip(30 * 5 / 2).all(|tick| tick.1 <= 45),
         "the clock fell back for the start"
     );
     // 60 ms late for 20 s, then in time.
@@ -273,9 +273,9 @@ fn a_clock_is_steady_once_it_has_not_jumped_for_a_while() {
     let mut steady = Steady::default();
     let tick = |n: i64| n * 33_333_333;
     let first = (0..200).find(|n| steady.observe(tick(*n), tick(*n) - 20 * MS));
-    assert_eq!(first, Some(61));
+    assert_eq!(first, Some(46));
     // Slewed by 2000 ppm, then back by the lateness of sound.
-    assert!((62..80).all(|n| steady.observe(tick(n), tick(n) - 20 * MS - n * 66_666)));
+    assert!((47..80).all(|n| steady.observe(tick(n), tick(n) - 20 * MS - n * 66_666)));
     let again = (80..200).find(|n| steady.observe(tick(*n), tick(*n) - 300 * MS));
-    assert_eq!(again, Some(80 + 61));
+    assert_eq!(again, Some(80 + 46));
 }
