@@ -33,7 +33,9 @@ const SOUND_MAX: i64 = 440_000_000;
 const SOUND_START: i64 = 500_000_000;
 /// From here on it does not count any more, and delay that was for it alone is given up by a jump: later it would be
 /// seen, and slewing takes a minute, nanoseconds.
-const SOUND_SETTLED: i64 = 2_000_000_000;
+const SOUND_SETTLED: i64 = 1_500_000_000;
+/// Where it is at least so much, nanoseconds.
+const SOUND_SETTLING: i64 = 50_000_000;
 /// Blocks that come closer together than this came together, nanoseconds.
 const SOUND_BURST: i64 = 8_000_000;
 /// Without a jump for so long the clock is steady: longer than late sound is watched before it is waited for, and than
@@ -156,8 +158,9 @@ impl SoundDelay {
         let Some(wanted) = lasting.map(needed).filter(|wanted| *wanted > self.delay) else {
             self.short = None;
             if let Some(sound) = late(&self.seen, start..) {
-                let most = if settles { SOUND_MAX } else { slewed };
-                self.delay -= (self.delay - needed(sound) - SOUND_STEP).clamp(0, most);
+                let spare = (self.delay - needed(sound) - SOUND_STEP).max(0);
+                let jumps = settles && spare >= SOUND_SETTLING;
+                self.delay -= if jumps { spare } else { spare.min(slewed) };
             }
             return self.delay;
         };
