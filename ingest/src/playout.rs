@@ -35,7 +35,7 @@ const SOUND_START: i64 = 500_000_000;
 /// seen, and slewing takes a minute, nanoseconds.
 const SOUND_SETTLED: i64 = 1_500_000_000;
 /// Where it is at least so much, nanoseconds.
-const SOUND_SETTLING: i64 = 50_000_000;
+const SOUND_SETTLING: i64 = 80_000_000;
 /// Blocks that come closer together than this came together, nanoseconds.
 const SOUND_BURST: i64 = 8_000_000;
 /// Without a jump for so long the clock is steady: longer than late sound is watched before it is waited for, and than
@@ -155,7 +155,7 @@ impl SoundDelay {
         let before = late(&self.seen, start..lately);
         let lasting =
             late(&self.seen, lately..).map(|sound| before.map_or(sound, |before| sound.min(before)));
-        let Some(wanted) = lasting.map(needed).filter(|wanted| *wanted > self.delay) else {
+        if lasting.is_none_or(|sound| needed(sound) <= self.delay) {
             self.short = None;
             if let Some(sound) = late(&self.seen, start..) {
                 let spare = (self.delay - needed(sound) - SOUND_STEP).max(0);
@@ -163,10 +163,11 @@ impl SoundDelay {
                 self.delay -= if jumps { spare } else { spare.min(slewed) };
             }
             return self.delay;
-        };
+        }
         let since = *self.short.get_or_insert(due);
         if due - since > EVIDENCE {
-            self.delay = wanted;
+            // All that is known of, in one jump: what is waited for bit by bit is never steady.
+            self.delay = late(&self.seen, start..).map_or(self.delay, needed);
             self.short = None;
         }
         self.delay

@@ -201,7 +201,7 @@ async fn a_splice_of_scte35_over_srt_is_a_date_range_at_its_picture() {
     let out = transport::splice_insert(7, start, true, Some(90_000));
     let back = transport::splice_insert(7, end, false, None);
     // Encoders announce a splice more than once.
-    for (ms, section) in [(1_000, &out), (1_800, &out), (3_300, &back)] {
+    for (ms, section) in [(1_000, &out), (1_800, &out), (3_700, &back)] {
         stream.insert(ms, section);
     }
     let to = stage.ingest.ports().srt;
