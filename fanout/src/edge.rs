@@ -4,14 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flight::Refusal;
-use hls::delivery::{self, Answer};
+use hls::delivery::Answer;
 use hls::id::{Cell, Msn, StreamId, TrackId};
 use hls::path::{Directives, Hash, Object as Name, Resource};
 use hls::reload::Verdict;
 use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use listen::Body;
-use listen::answer::{Content, Found, Refused, media_type, preflight, refusal, success};
+use listen::answer::{Found, Refused, preflight, refusal, success};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
@@ -95,13 +95,9 @@ impl Shared {
             Resource::Multivariant(stream) => {
                 let object = self.streams.multivariant(stream).await.map_err(refused)?;
                 Ok(Found {
-                    content: Content::Text(object.forms.form(None)),
-                    kind: delivery::PLAYLIST_TYPE,
-                    answer: Answer::Plain,
-                    urgency: delivery::PLAYLIST_URGENCY,
                     available_us: object.available_us,
                     age: Some(object.received.elapsed()),
-                    target_duration: Duration::ZERO,
+                    ..Found::playlist(object.forms.form(None), Duration::ZERO)
                 })
             }
             Resource::Media(stream, id) => {
@@ -226,13 +222,13 @@ impl Wait<'_> {
                         Answer::Plain
                     };
                     return Ok(Found {
-                        content: Content::Text(now.forms.form(directives.skip)),
-                        kind: delivery::PLAYLIST_TYPE,
                         answer,
-                        urgency: delivery::PLAYLIST_URGENCY,
                         available_us: now.available_us,
                         age: Some(now.received.elapsed()),
-                        target_duration: now.version.position.target_duration,
+                        ..Found::playlist(
+                            now.forms.form(directives.skip),
+                            now.version.position.target_duration,
+                        )
                     });
                 }
                 Verdict::Park => self.next(Some(&now), Cell(u64::MAX)).await?,
@@ -317,13 +313,9 @@ impl Wait<'_> {
 
     fn found(&self, body: Body, available_us: Option<u64>, age: Duration) -> Found {
         Found {
-            content: Content::Media(body),
-            kind: media_type(self.track.video),
-            answer: Answer::Media,
-            urgency: self.track.urgency,
             available_us,
             age: Some(age),
-            target_duration: self.target_duration(),
+            ..Found::media(body, self.track.video, self.track.urgency, self.target_duration())
         }
     }
 

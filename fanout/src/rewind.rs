@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use flight::Refusal;
-use hls::delivery::{self, Answer};
+use hls::delivery::REWIND_URGENCY;
 use hls::id::{Msn, StreamId, TrackId};
 use hls::path::{Hash, Object as Name, Resource, Skip};
 use hls::playlist::SEGMENTS_PER_CHUNK;
-use listen::answer::{Content, Found, media_type};
+use listen::answer::Found;
 
 use crate::fetch::Keep;
 use crate::streams::Streams;
@@ -28,13 +28,9 @@ pub(crate) async fn playlist(
     let object = streams.rewind.get(resource, Keep::Fresh).await?;
     let target_duration = target_duration(&object.bytes).unwrap_or_default();
     Ok(Found {
-        content: Content::Text(object.forms.form(skip)),
-        kind: delivery::PLAYLIST_TYPE,
-        answer: Answer::Plain,
-        urgency: delivery::PLAYLIST_URGENCY,
         available_us: object.available_us,
         age: Some(object.received.elapsed()),
-        target_duration,
+        ..Found::playlist(object.forms.form(skip), target_duration)
     })
 }
 
@@ -112,13 +108,9 @@ pub(crate) async fn object(
         (None, Name::Part(_) | Name::Segment(_)) => streams.rewind.get(&resource, Keep::Cache).await?,
     };
     Ok(Found {
-        content: Content::Media(object.bytes.into()),
-        kind: media_type(video),
-        answer: Answer::Media,
-        urgency: delivery::REWIND_URGENCY,
         available_us: object.available_us,
         age: Some(object.received.elapsed()),
-        target_duration: Duration::ZERO,
+        ..Found::media(object.bytes.into(), video, REWIND_URGENCY, Duration::ZERO)
     })
 }
 

@@ -3,14 +3,14 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use hls::delivery::{self, Answer};
+use hls::delivery::Answer;
 use hls::id::{Cell, Msn, TrackId};
 use hls::path::{Directives, Object, Resource};
 use hls::reload::Verdict;
 use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use listen::Body;
-use listen::answer::{Content, Found, Refused, media_type, preflight, refusal, success};
+use listen::answer::{Found, Refused, preflight, refusal, success};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
@@ -209,13 +209,9 @@ impl Wait<'_> {
                         Answer::Plain
                     };
                     let found = Found {
-                        content: Content::Text(track.playlist.form(directives.skip)),
-                        kind: delivery::PLAYLIST_TYPE,
                         answer,
-                        urgency: delivery::PLAYLIST_URGENCY,
                         available_us: Some(view.available_us),
-                        age: None,
-                        target_duration: position.target_duration,
+                        ..Found::playlist(track.playlist.form(directives.skip), position.target_duration)
                     };
                     return Ok((found, Some(view.newest)));
                 }
@@ -264,26 +260,14 @@ fn no_track() -> Refused {
 
 fn media(body: Body, track: &Track, available_us: Option<u64>, target_duration: Duration) -> Found {
     Found {
-        content: Content::Media(body),
-        kind: media_type(track.video),
-        answer: Answer::Media,
-        urgency: track.urgency,
         available_us,
-        age: None,
-        target_duration,
+        ..Found::media(body, track.video, track.urgency, target_duration)
     }
 }
 
 fn multivariant(view: &View) -> Found {
-    Found {
-        content: Content::Text(view.multivariant.clone()),
-        kind: delivery::PLAYLIST_TYPE,
-        answer: Answer::Plain,
-        urgency: delivery::PLAYLIST_URGENCY,
-        available_us: None,
-        age: None,
-        target_duration: view.position.map_or(Duration::ZERO, |at| at.target_duration),
-    }
+    let target_duration = view.position.map_or(Duration::ZERO, |at| at.target_duration);
+    Found::playlist(view.multivariant.clone(), target_duration)
 }
 
 fn init(view: &View, track: &TrackId, hash: hls::path::Hash) -> Result<Found, Refused> {

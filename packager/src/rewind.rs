@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use hls::delivery::{self, Answer};
+use hls::delivery::REWIND_URGENCY;
 use hls::id::{Cell, Msn, TrackId};
 use hls::path::{Hash, Skip};
 use http::StatusCode;
 use listen::Body;
-use listen::answer::{Content, Found, Refused, media_type};
+use listen::answer::{Found, Refused};
 use listen::playlist::Form;
 use tokio::sync::Semaphore;
 
@@ -151,24 +151,11 @@ fn begun() -> Refused {
 
 fn media(body: Body, video: bool, available_us: Option<u64>, target_duration: Duration) -> Found {
     Found {
-        content: Content::Media(body),
-        kind: media_type(video),
-        answer: Answer::Media,
-        urgency: delivery::REWIND_URGENCY,
         available_us,
-        age: None,
-        target_duration,
+        ..Found::media(body, video, REWIND_URGENCY, target_duration)
     }
 }
 
 fn playlist(text: Form, shelf: &Shelf) -> Found {
-    Found {
-        content: Content::Text(text),
-        kind: delivery::PLAYLIST_TYPE,
-        answer: Answer::Plain,
-        urgency: delivery::PLAYLIST_URGENCY,
-        available_us: None,
-        age: None,
-        target_duration: shelf.target_duration(),
-    }
+    Found::playlist(text, shelf.target_duration())
 }

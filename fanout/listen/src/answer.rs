@@ -38,6 +38,34 @@ pub enum Content {
     Media(Body),
 }
 
+impl Found {
+    /// A playlist as it is now, at the origin.
+    pub fn playlist(form: Form, target_duration: Duration) -> Self {
+        Self {
+            content: Content::Text(form),
+            kind: delivery::PLAYLIST_TYPE,
+            answer: Answer::Plain,
+            urgency: delivery::PLAYLIST_URGENCY,
+            available_us: None,
+            age: None,
+            target_duration,
+        }
+    }
+
+    /// A part, segment or init segment, at the origin.
+    pub fn media(body: Body, video: bool, urgency: u8, target_duration: Duration) -> Self {
+        Self {
+            content: Content::Media(body),
+            kind: media_type(video),
+            answer: Answer::Media,
+            urgency,
+            available_us: None,
+            age: None,
+            target_duration,
+        }
+    }
+}
+
 /// A refusal, in the words the client gets.
 #[derive(Debug)]
 pub struct Refused {
@@ -73,7 +101,7 @@ impl Refused {
 }
 
 /// The type of a track's media.
-pub fn media_type(video: bool) -> &'static str {
+fn media_type(video: bool) -> &'static str {
     if video {
         delivery::VIDEO_TYPE
     } else {
