@@ -62,14 +62,13 @@ impl Push {
                 () = stop.cancelled() => Ok(()),
                 lost = self.feed(peer, &mut fed) => lost,
             };
+            if fed {
+                self.metrics.feed_connections.decrement(1.0);
+            }
             if lost.is_ok() && self.replay.is_over() {
-                if fed {
-                    self.metrics.feed_connections.decrement(1.0);
-                }
                 return;
             }
             if fed {
-                self.metrics.feed_connections.decrement(1.0);
                 self.metrics.feed_lost.increment(1);
                 backoff = BACKOFF_FIRST;
             }
