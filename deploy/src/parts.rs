@@ -29,6 +29,7 @@ pub(crate) async fn packager(
     let settings = packager::Config {
         feed: config.packager.feed.clone(),
         origin: config.origin.clone(),
+        encryption: config.packager.encryption.clone(),
     };
     let packager = packager::Packager::bind(settings, secret.as_bytes().to_vec()).await?;
     let feed = packager.feed_address().context("feed port")?;

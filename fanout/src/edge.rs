@@ -72,7 +72,7 @@ impl Edge {
         let kind = match &resource {
             Resource::Multivariant(_) | Resource::Media(..) => PLAYLIST,
             Resource::Object(_, _, Name::Part(_)) => PART,
-            Resource::Object(_, _, Name::Init(_) | Name::Segment(_)) => OBJECT,
+            Resource::Key(..) | Resource::Object(_, _, Name::Init(_) | Name::Segment(_)) => OBJECT,
         };
         shared.streams.meter.answered(kind, response.status());
         response
@@ -98,6 +98,18 @@ impl Shared {
                     urgency: delivery::PLAYLIST_URGENCY,
                     available_us: object.available_us,
                     age: Some(object.received.elapsed()),
+                    target_duration: Duration::ZERO,
+                })
+            }
+            Resource::Key(..) => {
+                let object = self.streams.key(resource).await.map_err(refused)?;
+                Ok(Found {
+                    content: Content::Media(object.bytes.into()),
+                    kind: delivery::KEY_TYPE,
+                    answer: Answer::Key,
+                    urgency: delivery::PLAYLIST_URGENCY,
+                    available_us: None,
+                    age: None,
                     target_duration: Duration::ZERO,
                 })
             }

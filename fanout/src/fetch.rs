@@ -38,11 +38,16 @@ enum Boarded {
     Flying(watch::Receiver<Option<Landing>>),
 }
 
+/// How long a key is kept.
+const BRIEF: Duration = Duration::from_secs(60);
+
 /// Where the bytes go.
 #[derive(Clone)]
 pub(crate) enum Keep {
     /// The cache, within its budget.
     Cache,
+    /// The cache, for [`BRIEF`]: keys that a parent has taken back are soon gone here.
+    Briefly,
     /// A track's live window.
     Live(Arc<Track>, Cell),
 }
@@ -110,6 +115,10 @@ impl Fetch {
     fn kept(&self, resource: &Resource, keep: &Keep) -> Option<Object> {
         match keep {
             Keep::Cache => self.cache.get(resource),
+            Keep::Briefly => {
+                let cached = self.cache.get(resource);
+                cached.filter(|object| object.received.elapsed() < BRIEF)
+            }
             Keep::Live(track, cell) => track.part(*cell),
         }
     }
@@ -148,7 +157,7 @@ impl Fetch {
         let (landing, outcome) = match asked {
             Ok(object) => {
                 match keep {
-                    Keep::Cache => self.cache.insert(resource.clone(), object.clone()),
+                    Keep::Cache | Keep::Briefly => self.cache.insert(resource.clone(), object.clone()),
                     Keep::Live(track, cell) => track.hold(cell, object.clone()),
                 }
                 (Ok(object), Outcome::Landed)

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::encryption::{Encryption, Method};
+
 /// Sections `packager.feed`, `packager.window_s` and `origin`.
 #[derive(Debug, Clone, Default)]
 pub struct Config {
@@ -12,6 +14,8 @@ pub struct Config {
     pub feed: Feed,
     /// `[origin]`
     pub origin: Origin,
+    /// `[packager.encryption]`
+    pub encryption: Encryption,
 }
 
 /// `[packager]` of the config file.
@@ -20,6 +24,8 @@ pub struct Config {
 pub struct Section {
     /// Feeds from ingests.
     pub feed: Feed,
+    /// Encryption of media.
+    pub encryption: Encryption,
 }
 
 /// Feeds from ingests.

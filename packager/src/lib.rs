@@ -4,6 +4,7 @@
 //! | module | question it answers |
 //! |---|---|
 //! | [`config`] | what an operator can set |
+//! | `encryption` | which key applies to what, and what that makes of media and playlists |
 //! | `intake` | who feeds us, and from which cell on |
 //! | `assemble` | PURE: which access units make which part |
 //! | `machine` | PURE: which cells are complete, and what the playlists then say |
@@ -26,6 +27,7 @@
 pub mod access;
 mod assemble;
 pub mod config;
+mod encryption;
 mod intake;
 mod machine;
 mod metrics;
@@ -56,17 +58,24 @@ pub enum Error {
     /// A port cannot be had.
     #[error(transparent)]
     Listen(#[from] listen::Error),
+    /// Encryption as it is configured is not possible.
+    #[error("packager.encryption: {}", .0.join("; "))]
+    Encryption(Vec<String>),
 }
 
 impl Packager {
     /// Opens the feed port and the origin. Nothing is served before [`Packager::run`].
     pub async fn bind(config: Config, secret: Vec<u8>) -> Result<Self, Error> {
+        let rule = config.encryption.rule().map_err(Error::Encryption)?;
+        if config.encryption.serve_keys {
+            tracing::warn!("packager.encryption.serve_keys: whoever can play can have the keys");
+        }
         let feed = intake::bind(config.feed.listen).await?;
         let origin = listen::bind("origin", "origin.listen", config.origin.listen).await?;
         Ok(Self {
             feed,
             origin,
-            streams: Arc::default(),
+            streams: Arc::new(window::Streams::under(rule)),
             config,
             secret,
         })

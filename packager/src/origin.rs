@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use hls::delivery::{self, Answer};
 use hls::id::{Cell, Msn, TrackId};
-use hls::path::{Directives, Object, Resource};
+use hls::path::{Directives, KeyId, Object, Resource};
 use hls::reload::Verdict;
 use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
@@ -79,6 +79,7 @@ impl Shared {
         wait.deadline = Instant::now() + view.position.map_or(START_WAIT, |at| at.longest_wait());
         let given = match &resource {
             Resource::Multivariant(_) => (multivariant(&view), None),
+            Resource::Key(_, kid) => (key(&view, *kid)?, None),
             Resource::Media(_, track) => {
                 let directives = Directives::parse(uri.query().unwrap_or_default())
                     .map_err(|error| Refused::new(StatusCode::BAD_REQUEST, error))?;
@@ -256,6 +257,25 @@ fn multivariant(view: &View) -> Found {
         age: None,
         target_duration: view.position.map_or(Duration::ZERO, |at| at.target_duration),
     }
+}
+
+/// A key under which something is, or was a moment ago: not the next one.
+fn key(view: &View, kid: KeyId) -> Result<Found, Refused> {
+    let missing = || Refused::new(StatusCode::NOT_FOUND, "no such key");
+    let (_, key) = view
+        .keys
+        .iter()
+        .find(|(known, _)| *known == kid)
+        .ok_or_else(missing)?;
+    Ok(Found {
+        content: Content::Media(key.clone().into()),
+        kind: delivery::KEY_TYPE,
+        answer: Answer::Key,
+        urgency: delivery::PLAYLIST_URGENCY,
+        available_us: None,
+        age: None,
+        target_duration: Duration::ZERO,
+    })
 }
 
 fn init(view: &View, track: &TrackId, hash: hls::path::Hash) -> Result<Found, Refused> {

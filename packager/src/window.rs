@@ -8,19 +8,20 @@ use bytes::Bytes;
 use dashmap::DashMap;
 use feed::{Cue, Hello, Unit};
 use hls::id::{Cell, Epoch, Msn, StreamId, TrackId};
-use hls::path::Hash;
+use hls::path::{Hash, KeyId};
 use hls::reload::Position;
 use hls::timeline::{Marked, Progress};
 use listen::playlist::{Form, Forms};
 use tokio::sync::watch;
 
 use crate::assemble::Taken;
+use crate::encryption::Rule;
 use crate::machine::Machine;
 use crate::metrics::Meter;
 
 /// All streams this packager holds.
 #[derive(Default)]
-pub(crate) struct Streams(DashMap<StreamId, Arc<Stream>>);
+pub(crate) struct Streams(DashMap<StreamId, Arc<Stream>>, Arc<Rule>);
 
 /// Why a feed is refused; said to the ingest in these words.
 #[derive(Debug, thiserror::Error)]
@@ -38,6 +39,11 @@ pub(crate) enum Refusal {
 }
 
 impl Streams {
+    /// Streams that are all encrypted as `rule` says.
+    pub(crate) fn under(rule: Rule) -> Self {
+        Self(DashMap::new(), Arc::new(rule))
+    }
+
     pub(crate) fn get(&self, id: &StreamId) -> Option<Arc<Stream>> {
         self.0.get(id).map(|stream| Arc::clone(&stream))
     }
@@ -49,7 +55,7 @@ impl Streams {
             return Err(Refusal::Full(max));
         }
         let stream = known.unwrap_or_else(|| Arc::new(Stream::new()));
-        let ticket = stream.open(hello, window)?;
+        let ticket = stream.open(hello, window, &self.1)?;
         self.0.insert(hello.stream.clone(), stream);
         Ok(ticket)
     }
@@ -80,7 +86,7 @@ struct Published {
 }
 
 /// A stream as it was after a publication. Never changes, so it is shared.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct View {
     /// Where the playlists end; `None` before the first publication.
     pub(crate) position: Option<Position>,
@@ -89,6 +95,8 @@ pub(crate) struct View {
     pub(crate) available_us: u64,
     pub(crate) multivariant: Form,
     pub(crate) tracks: Vec<Track>,
+    /// Content keys of all tracks, where they are served.
+    pub(crate) keys: Vec<(KeyId, Bytes)>,
 }
 
 /// One track in a [`View`].
@@ -141,21 +149,23 @@ impl Stream {
 
     /// A segment's parts in order; `None` unless all of them are held and it is whole.
     pub(crate) fn segment(&self, track: usize, msn: Msn) -> Option<(Vec<Bytes>, u64)> {
-        let range = {
+        let (range, joiner) = {
             let machine = self.lock();
-            machine.as_ref()?.segment(msn)?
+            let machine = machine.as_ref()?;
+            (machine.segment(msn)?, machine.joiner(msn))
         };
         let parts: Option<Vec<_>> = range.map(|cell| self.part(track, Cell(cell))).collect();
         let parts = parts.filter(|parts| !parts.is_empty())?;
         let available = parts.iter().map(|(_, at)| *at).max()?;
-        Some((parts.into_iter().map(|(bytes, _)| bytes).collect(), available))
+        let parts = joiner.join(parts.into_iter().map(|(bytes, _)| bytes).collect())?;
+        Some((parts, available))
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Machine>> {
         self.machine.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn open(self: &Arc<Self>, hello: &Hello, window: Duration) -> Result<Ticket, Refusal> {
+    fn open(self: &Arc<Self>, hello: &Hello, window: Duration, rule: &Arc<Rule>) -> Result<Ticket, Refusal> {
         let mut machine = self.lock();
         let generation = machine.as_ref().map_or(0, |machine| machine.generation + 1);
         match machine.as_mut() {
@@ -175,7 +185,7 @@ impl Stream {
                 known.take_over(hello, generation)?;
                 self.meter.takeovers.increment(1);
             }
-            Some(_) | None => *machine = Some(Machine::new(hello, window, generation)?),
+            Some(_) | None => *machine = Some(Machine::new(hello, window, generation, Arc::clone(rule))?),
         }
         let resume = machine.as_mut().map(Machine::resume).unwrap_or_default();
         Ok(Ticket {

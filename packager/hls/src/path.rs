@@ -10,6 +10,8 @@ pub const TARGET_BYTES_MAX: usize = 1_024;
 pub enum Resource {
     /// `/live/{stream}/index.m3u8`
     Multivariant(StreamId),
+    /// `/live/{stream}/key-{kid}`: all tracks have the same
+    Key(StreamId, KeyId),
     /// `/live/{stream}/{track}/media.m3u8`
     Media(StreamId, TrackId),
     /// `/live/{stream}/{track}/{object}`
@@ -31,6 +33,34 @@ pub enum Object {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Hash(pub u64);
 
+/// Thirty-two lower-case hexadecimal digits that name a content key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct KeyId(pub [u8; 16]);
+
+impl std::fmt::Display for KeyId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:032x}", u128::from_be_bytes(self.0))
+    }
+}
+
+impl KeyId {
+    /// Reads what `Display` writes.
+    pub fn parse(text: &str) -> Option<Self> {
+        let exact = text.len() == 32 && text.bytes().all(is_hex);
+        let number = exact.then(|| u128::from_str_radix(text, 16).ok())??;
+        Some(Self(number.to_be_bytes()))
+    }
+
+    /// URI of the key, relative to a media playlist.
+    pub fn uri(&self) -> String {
+        format!("../key-{self}")
+    }
+}
+
+fn is_hex(byte: u8) -> bool {
+    matches!(byte, b'0'..=b'9' | b'a'..=b'f')
+}
+
 impl Object {
     /// The URI as a media playlist lists it, relative to itself.
     pub fn uri(&self) -> String {
@@ -44,7 +74,7 @@ impl Object {
     /// Reads a URI as a media playlist of ours lists it.
     pub fn parse(name: &str) -> Option<Self> {
         if let Some(hash) = name.strip_prefix("init-").and_then(|n| n.strip_suffix(".mp4")) {
-            let exact = hash.len() == 16 && hash.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+            let exact = hash.len() == 16 && hash.bytes().all(is_hex);
             return if exact {
                 u64::from_str_radix(hash, 16).ok().map(|h| Self::Init(Hash(h)))
             } else {
@@ -75,7 +105,10 @@ impl Resource {
         let stream = StreamId::new(names.next()?).ok()?;
         let second = names.next()?;
         let Some(third) = names.next() else {
-            return (second == "index.m3u8").then_some(Self::Multivariant(stream));
+            return match second.strip_prefix("key-") {
+                Some(kid) => KeyId::parse(kid).map(|kid| Self::Key(stream, kid)),
+                None => (second == "index.m3u8").then_some(Self::Multivariant(stream)),
+            };
         };
         let track = TrackId::new(second).ok()?;
         if names.next().is_some() {
@@ -91,6 +124,7 @@ impl Resource {
     pub fn path(&self) -> String {
         match self {
             Self::Multivariant(stream) => format!("/live/{stream}/index.m3u8"),
+            Self::Key(stream, kid) => format!("/live/{stream}/key-{kid}"),
             Self::Media(stream, track) => format!("/live/{stream}/{track}/media.m3u8"),
             Self::Object(stream, track, object) => format!("/live/{stream}/{track}/{}", object.uri()),
         }
@@ -99,7 +133,10 @@ impl Resource {
     /// The stream it belongs to.
     pub fn stream(&self) -> &StreamId {
         match self {
-            Self::Multivariant(stream) | Self::Media(stream, _) | Self::Object(stream, _, _) => stream,
+            Self::Multivariant(stream)
+            | Self::Key(stream, _)
+            | Self::Media(stream, _)
+            | Self::Object(stream, _, _) => stream,
         }
     }
 }
@@ -229,6 +266,10 @@ mod tests {
             "/live/main/360p/seg-1.m4s/",
             "/live/main/360p/init-ABCDEF0123456789.mp4",
             "/live/main/360p/init-12.mp4",
+            "/live/main/key-",
+            "/live/main/key-0123456789abcdef",
+            "/live/main/key-0123456789ABCDEF0123456789ABCDEF",
+            "/live/main/360p/key-0123456789abcdef0123456789abcdef",
             "/live/../main/index.m3u8",
             "/live/main/%33/media.m3u8",
             "/live/é/index.m3u8",
@@ -274,7 +315,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_resource_is_read_back(n in any::<u64>(), which in 0usize..5) {
+        fn every_resource_is_read_back(n in any::<u64>(), which in 0usize..6) {
             let stream = StreamId::new("main").unwrap();
             let track = TrackId::new("360p").unwrap();
             let object = |o| Resource::Object(stream.clone(), track.clone(), o);
@@ -283,6 +324,7 @@ mod tests {
                 1 => Resource::Media(stream, track),
                 2 => object(Object::Init(Hash(n))),
                 3 => object(Object::Part(Cell(n))),
+                4 => Resource::Key(stream, KeyId((u128::from(n) << 32).to_be_bytes())),
                 _ => object(Object::Segment(Msn(n))),
             };
             prop_assert_eq!(Resource::parse(&resource.path()), Some(resource));

@@ -145,8 +145,14 @@ impl Stage {
     }
 
     pub(crate) async fn start(grid: Grid) -> Self {
+        Self::set(grid, |_| {}).await
+    }
+
+    /// One whose packager is set otherwise.
+    pub(crate) async fn set(grid: Grid, set: impl FnOnce(&mut Config)) -> Self {
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let mut config = Config::default();
+        set(&mut config);
         config.feed.listen = any;
         config.origin.listen = any;
         let packager = Packager::bind(config, SECRET.to_vec()).await.unwrap();
