@@ -51,12 +51,17 @@ async fn bytes(reader: &Reader, uri: &str) -> Bytes {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rule_90_parts_and_segments_open_with_keys_that_an_edge_fetches_once() {
-    let stage = stage(config::Method::Aes128).await;
-    let clear = Stage::running(7).await;
+    let mut stage = stage(config::Method::Aes128).await;
+    let clear = Stage::running(15).await;
     let asked = Asked::default();
     let parent = between(stage.reader.origin, asked.clone(), |_, text| text).await;
     let (reader, _running) = edge(&stage, parent).await;
     caught_up(&stage, &reader).await;
+    // Two segments whose parts the edge gets one by one, and could join.
+    for _ in 0..8 {
+        stage.feed(1).await;
+        caught_up(&stage, &reader).await;
+    }
     let text = reader.playlist("360p").await;
     assert_eq!(check::playlist(&text), []);
     assert_eq!(check::features(&text), []);
