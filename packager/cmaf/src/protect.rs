@@ -189,9 +189,7 @@ const STEP: usize = 10;
 const PATTERN: u8 = 0x19;
 
 fn encrypt(encryptor: &mut Encryptor, blocks: &mut [[u8; BLOCK]]) {
-    for block in blocks {
-        encryptor.encrypt_block(Block::<Encryptor>::cast_from_core_mut(block));
-    }
+    encryptor.encrypt_blocks(Block::<Encryptor>::cast_slice_from_core_mut(blocks));
 }
 
 /// Most of one sample: its description has a length of 8 bits.
