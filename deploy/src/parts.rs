@@ -32,6 +32,7 @@ pub(crate) async fn packager(
         dvr: config.packager.dvr.clone(),
         origin: config.origin.clone(),
         data_dir: Some(data.dir().to_owned()),
+        encryption: config.packager.encryption.clone(),
     };
     let packager = packager::Packager::bind(settings, secret.as_bytes().to_vec()).await?;
     let feed = packager.feed_address().context("feed port")?;

@@ -75,7 +75,7 @@ impl Edge {
                 PLAYLIST
             }
             Resource::Object(_, _, Name::Part(_)) => PART,
-            Resource::Object(_, _, Name::Init(_) | Name::Segment(_)) => OBJECT,
+            Resource::Key(..) | Resource::Object(_, _, Name::Init(_) | Name::Segment(_)) => OBJECT,
         };
         shared.streams.meter.answered(kind, response.status());
         response
@@ -99,6 +99,10 @@ impl Shared {
                     age: Some(object.received.elapsed()),
                     ..Found::playlist(object.forms.form(None), Duration::ZERO)
                 })
+            }
+            Resource::Key(..) => {
+                let object = self.streams.key(resource).await.map_err(refused)?;
+                Ok(Found::key(object.bytes.into()))
             }
             Resource::Media(stream, id) => {
                 let directives = directives(query)?;

@@ -39,6 +39,9 @@ enum Boarded {
     Flying(watch::Receiver<Option<Landing>>),
 }
 
+/// How long a key is kept.
+const BRIEF: Duration = Duration::from_secs(60);
+
 /// Where the bytes go.
 #[derive(Clone)]
 pub(crate) enum Keep {
@@ -46,6 +49,8 @@ pub(crate) enum Keep {
     Cache,
     /// The same, for as long as a playlist may be kept.
     Fresh,
+    /// The cache, for [`BRIEF`]: keys that a parent has taken back are soon gone here.
+    Briefly,
     /// A track's live window.
     Live(Arc<Track>, Cell),
 }
@@ -119,6 +124,10 @@ impl Fetch {
         match keep {
             Keep::Cache => self.cache.get(resource),
             Keep::Fresh => self.cache.get(resource).filter(rewind::is_fresh),
+            Keep::Briefly => {
+                let cached = self.cache.get(resource);
+                cached.filter(|object| object.received.elapsed() < BRIEF)
+            }
             Keep::Live(track, cell) => track.part(*cell),
         }
     }
@@ -157,7 +166,9 @@ impl Fetch {
         let (landing, outcome) = match asked {
             Ok(object) => {
                 match keep {
-                    Keep::Cache | Keep::Fresh => self.cache.insert(resource.clone(), object.clone()),
+                    Keep::Cache | Keep::Fresh | Keep::Briefly => {
+                        self.cache.insert(resource.clone(), object.clone())
+                    }
                     Keep::Live(track, cell) => track.hold(cell, object.clone()),
                 }
                 (Ok(object), Outcome::Landed)

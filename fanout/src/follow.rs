@@ -161,12 +161,14 @@ impl Version {
         maps
     }
 
-    /// Finished segments whose parts are listed.
+    /// Finished segments that are their parts, which are listed, one after the other.
     pub(crate) fn segments(&self) -> impl Iterator<Item = (Msn, Vec<Cell>)> {
         let numbered = (self.parsed.media_sequence.0..)
             .map(Msn)
             .zip(&self.parsed.segments);
-        let finished = numbered.filter(|(_, segment)| segment.uri.is_some() && !segment.parts.is_empty());
+        let finished = numbered.filter(|(_, segment)| {
+            segment.uri.is_some() && !segment.parts.is_empty() && !segment.is_sealed()
+        });
         finished.map(|(msn, segment)| {
             (
                 msn,

@@ -84,6 +84,11 @@ impl Streams {
             .await
     }
 
+    /// A content key, fetched once for all who want it at the same time.
+    pub(crate) async fn key(&self, resource: &Resource) -> Result<Object, Refusal> {
+        self.names.get(resource, Keep::Briefly).await
+    }
+
     /// The track's mirror, started if this is its first viewer.
     pub(crate) async fn track(
         self: &Arc<Self>,

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::encryption::{Encryption, Method};
+
 /// Sections `packager` and `origin`.
 #[derive(Debug, Clone, Default)]
 pub struct Config {
@@ -17,6 +19,8 @@ pub struct Config {
     pub origin: Origin,
     /// `data.dir`; without one nothing is kept, and a restart begins every stream anew.
     pub data_dir: Option<PathBuf>,
+    /// `[packager.encryption]`
+    pub encryption: Encryption,
 }
 
 /// `[packager]` of the config file.
@@ -27,6 +31,8 @@ pub struct Section {
     pub feed: Feed,
     /// What is kept on disk.
     pub dvr: Dvr,
+    /// Encryption of media.
+    pub encryption: Encryption,
 }
 
 /// What is kept on disk: for rewinding, and for a restart.

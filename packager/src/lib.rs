@@ -4,6 +4,7 @@
 //! | module | question it answers |
 //! |---|---|
 //! | [`config`] | what an operator can set |
+//! | `encryption` | which key applies to what, and what that makes of media and playlists |
 //! | `intake` | who feeds us, and from which cell on |
 //! | `assemble` | PURE: which access units make which part |
 //! | `machine` | PURE: which cells are complete, and what the playlists then say |
@@ -31,6 +32,7 @@
 pub mod access;
 mod assemble;
 pub mod config;
+mod encryption;
 pub mod events;
 mod intake;
 mod machine;
@@ -48,6 +50,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use config::Config;
+use encryption::Rule;
 
 /// A packager whose ports are open.
 pub struct Packager {
@@ -64,6 +67,9 @@ pub enum Error {
     /// A port cannot be had.
     #[error(transparent)]
     Listen(#[from] listen::Error),
+    /// Encryption as it is configured is not possible.
+    #[error("packager.encryption: {}", .0.join("; "))]
+    Encryption(Vec<String>),
 }
 
 impl Packager {
@@ -72,7 +78,11 @@ impl Packager {
     /// Where `data_dir` is given, streams of an earlier process are read from it first. Where that cannot be had, nothing
     /// is kept, and the packager says so.
     pub async fn bind(config: Config, secret: Vec<u8>) -> Result<Self, Error> {
-        let streams = Arc::new(kept(&config).await);
+        let rule = config.encryption.rule().map_err(Error::Encryption)?;
+        if config.encryption.serve_keys {
+            tracing::warn!("packager.encryption.serve_keys: whoever can play can have the keys");
+        }
+        let streams = Arc::new(kept(&config, Arc::new(rule)).await);
         let feed = intake::bind(config.feed.listen).await?;
         let origin = listen::bind("origin", "origin.listen", config.origin.listen).await?;
         Ok(Self {
@@ -117,15 +127,15 @@ impl Packager {
     }
 }
 
-async fn kept(config: &Config) -> window::Streams {
+async fn kept(config: &Config, rule: Arc<Rule>) -> window::Streams {
     let Some(data_dir) = config.data_dir.clone() else {
-        return window::Streams::default();
+        return window::Streams::passing(rule);
     };
-    let settings = config.clone();
+    let (settings, under) = (config.clone(), Arc::clone(&rule));
     let read = move || {
-        let (spool, loaded) = spool::open(&data_dir, &settings)?;
+        let (spool, loaded) = spool::open(&data_dir, &settings, Arc::clone(&under))?;
         let window = settings.feed.window();
-        Ok(window::Streams::kept(Arc::new(spool), loaded, window))
+        Ok(window::Streams::kept(Arc::new(spool), loaded, window, under))
     };
     let read = tokio::task::spawn_blocking(read).await;
     match read.unwrap_or_else(|panicked| Err(std::io::Error::other(panicked))) {
@@ -136,7 +146,7 @@ async fn kept(config: &Config) -> window::Streams {
                 error,
                 "nothing is kept on disk: no rewinding, and a restart begins anew"
             );
-            window::Streams::default()
+            window::Streams::passing(rule)
         }
     }
 }

@@ -19,6 +19,8 @@ use hls::timeline::{Config, Error, Life, Marked, Progress, Share, Timeline};
 use listen::playlist::{Form, Forms};
 
 use crate::assemble::{Assembler, Finished, Pace, Taken, init};
+use crate::encryption::Rule;
+use crate::encryption::guard::{Guard, Joiner, Seal};
 use crate::multivariant::{has_one_kind_of_sound, multivariant};
 use crate::spool::{self, Loaded};
 use crate::window::{Refusal, Track, View};
@@ -39,6 +41,7 @@ pub(crate) struct Machine {
     staged: BTreeMap<Cell, Vec<(Share, Option<Bytes>)>>,
     multivariant: Form,
     tracks: Vec<Track>,
+    guard: Guard,
     /// Date ranges of all tracks, which have the same.
     dates: History,
     /// The ladder whose first unit has yet to say from where on it is here.
@@ -107,7 +110,12 @@ impl Described {
 }
 
 impl Machine {
-    pub(crate) fn new(hello: &Hello, window: Duration, generation: u64) -> Result<Self, Refusal> {
+    pub(crate) fn new(
+        hello: &Hello,
+        window: Duration,
+        generation: u64,
+        rule: Arc<Rule>,
+    ) -> Result<Self, Refusal> {
         let Described {
             tracks,
             announced,
@@ -130,6 +138,7 @@ impl Machine {
             timeline: Timeline::new(config, life.clone()),
             staged: BTreeMap::new(),
             tracks,
+            guard: Guard::new(rule, hello)?,
             dates: History::default(),
             coming: Some(Coming {
                 kept: kept(hello, inits),
@@ -141,7 +150,7 @@ impl Machine {
     }
 
     /// A stream as an earlier process has left it.
-    pub(crate) fn restored(loaded: &Loaded, window: Duration) -> Option<Self> {
+    pub(crate) fn restored(loaded: &Loaded, window: Duration, rule: Arc<Rule>) -> Option<Self> {
         let mut timeline = loaded.play(window)?;
         if loaded.ended {
             timeline.end();
@@ -173,6 +182,7 @@ impl Machine {
             staged: BTreeMap::new(),
             multivariant: Form::new(announced.render()),
             tracks,
+            guard: Guard::new(rule, hello).ok()?,
             dates: History::default(),
             coming: None,
             life: Some(Arc::clone(life)),
@@ -196,6 +206,7 @@ impl Machine {
     /// A later ladder takes over. Nothing that is published changes, and nothing is shown before it has published.
     pub(crate) fn take_over(&mut self, hello: &Hello, generation: u64) -> Result<(), Refusal> {
         let described = Described::of(hello)?;
+        self.guard.follow(hello)?;
         for (track, new) in self.tracks.iter_mut().zip(described.tracks) {
             track.urgency = new.urgency;
             for init in new.inits {
@@ -227,6 +238,16 @@ impl Machine {
     pub(crate) fn segment(&self, msn: Msn) -> Option<Range<u64>> {
         let whole = self.timeline.position()?.whole?;
         (msn <= whole).then(|| self.timeline.segment_cells(msn))
+    }
+
+    /// What makes a segment of its parts.
+    pub(crate) fn joiner(&self, msn: Msn) -> Joiner {
+        self.guard.joiner(msn)
+    }
+
+    /// What tells the key of a cell from any other.
+    pub(crate) fn seal(&self, cell: Cell) -> Option<Seal> {
+        self.guard.seal(self.shape.grid.msn(cell))
     }
 
     /// Shares of a cell that has just been published.
@@ -381,6 +402,9 @@ impl Machine {
     /// Hands a share to the timeline; only what that takes is staged.
     fn finish(&mut self, track: usize, finished: Finished) -> Result<Progress, Error> {
         let Finished { cell, share, bytes } = finished;
+        let msn = self.shape.grid.msn(cell);
+        let bytes = bytes.and_then(|clear| self.guard.part(track, msn, clear));
+        let share = if bytes.is_some() { share } else { Share::Gap };
         let progress = self.timeline.share(track, cell, share)?;
         let tracks = self.tracks.len();
         let parts = self
@@ -402,7 +426,9 @@ impl Machine {
                 .inits
                 .retain(|(hash, _)| listed.contains(&Object::Init(*hash).uri().as_str()));
         }
-        self.timeline.retained()
+        let oldest = self.timeline.retained();
+        self.guard.retain(self.shape.grid.msn(oldest));
+        oldest
     }
 
     /// Whether players have somewhere to start: PART-HOLD-BACK from the end is media by now, and not the GAP that
@@ -417,9 +443,17 @@ impl Machine {
     /// `at` is the moment of publication, of a clock that does not jump.
     pub(crate) fn view(&mut self, newest: Cell, available_us: u64, at: Duration) -> View {
         let mut tracks = self.tracks.clone();
-        let texts: Vec<String> = (0..tracks.len())
-            .filter_map(|track| Some(self.timeline.playlist(track)?.render()))
-            .collect();
+        let mut texts = Vec::with_capacity(tracks.len());
+        for (index, track) in tracks.iter_mut().enumerate() {
+            let Some(mut media) = self.timeline.playlist(index) else {
+                continue;
+            };
+            for (msn, segment) in (media.media_sequence.0..).map(Msn).zip(&mut media.segments) {
+                self.guard.mark(index, msn, &track.inits, segment);
+            }
+            track.inits.extend(self.guard.inits(index));
+            texts.push(media.render());
+        }
         let first = texts.first().map_or("", String::as_str);
         let until = delta::offered(first).unwrap_or_default();
         let recent = self.dates.note(at, until, delta::dates(first));
@@ -436,6 +470,7 @@ impl Machine {
             available_us,
             multivariant: self.multivariant.clone(),
             tracks,
+            keys: self.guard.served(),
         }
     }
 }

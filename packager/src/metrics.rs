@@ -147,6 +147,8 @@ pub(crate) struct SpoolMeter {
     pub(crate) spoilt_bytes: Counter,
     /// Parts that were not on disk as they were written.
     pub(crate) lost_parts: Counter,
+    /// Cells on disk that are under other keys than those of now.
+    pub(crate) strange_cells: Counter,
 }
 
 impl std::fmt::Debug for SpoolMeter {
@@ -183,6 +185,10 @@ impl SpoolMeter {
             "ringside_packager_spool_lost_parts_total",
             "Parts that were not on disk as they were written."
         );
+        describe_counter!(
+            "ringside_packager_spool_strange_cells_total",
+            "Cells on disk under other keys than packager.encryption gives."
+        );
         Self {
             kept: counter!("ringside_packager_spool_cells_total"),
             left_out_queue: counter!("ringside_packager_spool_left_out_total", "cause" => "queue"),
@@ -193,6 +199,7 @@ impl SpoolMeter {
             unreadable: counter!("ringside_packager_spool_unreadable_total"),
             spoilt_bytes: counter!("ringside_packager_spool_spoilt_bytes_total"),
             lost_parts: counter!("ringside_packager_spool_lost_parts_total"),
+            strange_cells: counter!("ringside_packager_spool_strange_cells_total"),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use hls::delivery::Answer;
 use hls::id::{Cell, Msn, TrackId};
-use hls::path::{Directives, Object, Resource};
+use hls::path::{Directives, KeyId, Object, Resource};
 use hls::reload::Verdict;
 use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
@@ -83,6 +83,7 @@ impl Shared {
         wait.deadline = Instant::now() + view.position.map_or(START_WAIT, |at| at.longest_wait());
         let given = match &resource {
             Resource::Multivariant(_) => (multivariant(&view), None),
+            Resource::Key(_, kid) => (self.key(&stream, &view, *kid)?, None),
             Resource::Dvr(_) => (self.rewind.multivariant(&stream)?, None),
             Resource::DvrMedia(_, track) => {
                 let directives = directives(uri)?;
@@ -113,6 +114,17 @@ impl Shared {
             },
         };
         Ok((resource, given))
+    }
+
+    /// A key under which something is, or was a moment ago: not the next one.
+    fn key(&self, stream: &Stream, view: &View, kid: KeyId) -> Result<Found, Refused> {
+        let missing = || Refused::new(StatusCode::NOT_FOUND, "no such key");
+        let live = view.keys.iter().find(|(known, _)| *known == kid);
+        let live = live.map(|(_, key)| key.clone());
+        let key = live
+            .or_else(|| self.rewind.key(stream, kid))
+            .ok_or_else(missing)?;
+        Ok(Found::key(key.into()))
     }
 
     /// Children name themselves; players that ask the origin directly are not counted by key.

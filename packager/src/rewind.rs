@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
 use hls::delivery::REWIND_URGENCY;
 use hls::id::{Cell, Msn, TrackId};
-use hls::path::{Hash, Skip};
+use hls::path::{Hash, KeyId, Skip};
 use http::StatusCode;
 use listen::Body;
 use listen::answer::{Found, Refused};
@@ -97,6 +98,11 @@ impl Rewind {
         Ok(media(bytes.into(), video, None, shelf.target_duration()))
     }
 
+    /// A key of what has left the live window.
+    pub(crate) fn key(&self, stream: &Stream, kid: KeyId) -> Option<Bytes> {
+        self.shelf(stream).ok()?.key(kid)
+    }
+
     /// A segment that has left the live window.
     pub(crate) async fn segment(&self, stream: &Stream, track: &TrackId, msn: Msn) -> Result<Found, Refused> {
         let unknown = || Refused::new(StatusCode::NOT_FOUND, "no such segment");
@@ -135,7 +141,7 @@ impl Rewind {
                 ))
             }
             Err(Lost::Unknown) => Err(unknown()),
-            Err(lost @ (Lost::Io(_) | Lost::Sum)) => {
+            Err(lost @ (Lost::Io(_) | Lost::Sum | Lost::Key)) => {
                 self.meter.lost.increment(1);
                 let error = &lost as &dyn std::error::Error;
                 tracing::debug!(stream = %shelf.stream, rendition = %track, %msn, error, "segment lost");

@@ -8,23 +8,25 @@ use bytes::Bytes;
 use dashmap::DashMap;
 use feed::{Cue, Hello, Unit};
 use hls::id::{Cell, Epoch, Msn, StreamId, TrackId};
-use hls::path::Hash;
+use hls::path::{Hash, KeyId};
 use hls::reload::Position;
 use hls::timeline::{Marked, Progress, Share};
 use listen::playlist::{Form, Forms};
 use tokio::sync::watch;
 
 use crate::assemble::Taken;
+use crate::encryption::Rule;
 use crate::machine::Machine;
 use crate::metrics::Meter;
 use crate::spool::{Job, Loaded, Shelf, Spool};
 
 /// All streams this packager holds.
-#[derive(Default)]
 pub(crate) struct Streams {
     map: DashMap<StreamId, Arc<Stream>>,
     /// Where they are kept; none where nothing is.
     spool: Option<Arc<Spool>>,
+    /// How all of them are encrypted.
+    rule: Arc<Rule>,
 }
 
 /// Why a feed is refused; said to the ingest in these words.
@@ -43,18 +45,28 @@ pub(crate) enum Refusal {
 }
 
 impl Streams {
+    /// Streams of which nothing is kept.
+    pub(crate) fn passing(rule: Arc<Rule>) -> Self {
+        Self {
+            map: DashMap::new(),
+            spool: None,
+            rule,
+        }
+    }
+
     /// Streams that are kept, and those that an earlier process has left.
-    pub(crate) fn kept(spool: Arc<Spool>, loaded: Vec<Loaded>, window: Duration) -> Self {
+    pub(crate) fn kept(spool: Arc<Spool>, loaded: Vec<Loaded>, window: Duration, rule: Arc<Rule>) -> Self {
         let map = DashMap::new();
         for loaded in loaded {
             let stream = Stream::new(loaded.shelf.stream.clone(), Some(Arc::clone(&spool)));
-            if stream.restore(loaded, window).is_some() {
+            if stream.restore(loaded, window, &rule).is_some() {
                 map.insert(stream.id.clone(), Arc::new(stream));
             }
         }
         Self {
             map,
             spool: Some(spool),
+            rule,
         }
     }
 
@@ -76,7 +88,7 @@ impl Streams {
             return Err(Refusal::Full(max));
         }
         let stream = known.unwrap_or_else(|| Arc::new(Stream::new(hello.stream.clone(), self.spool.clone())));
-        let ticket = stream.open(hello, window)?;
+        let ticket = stream.open(hello, window, &self.rule)?;
         self.map.insert(hello.stream.clone(), stream);
         Ok(ticket)
     }
@@ -114,7 +126,7 @@ struct Published {
 }
 
 /// A stream as it was after a publication. Never changes, so it is shared.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct View {
     /// Where the playlists end; `None` before the first publication.
     pub(crate) position: Option<Position>,
@@ -123,6 +135,8 @@ pub(crate) struct View {
     pub(crate) available_us: u64,
     pub(crate) multivariant: Form,
     pub(crate) tracks: Vec<Track>,
+    /// Content keys of all tracks, where they are served.
+    pub(crate) keys: Vec<(KeyId, Bytes)>,
 }
 
 /// One track in a [`View`].
@@ -165,8 +179,8 @@ impl Stream {
     }
 
     /// Goes on where an earlier process ended: served from now on, and fed from the next cell.
-    fn restore(&self, loaded: Loaded, window: Duration) -> Option<()> {
-        let mut machine = Machine::restored(&loaded, window)?;
+    fn restore(&self, loaded: Loaded, window: Duration, rule: &Arc<Rule>) -> Option<()> {
+        let mut machine = Machine::restored(&loaded, window, Arc::clone(rule))?;
         let newest = machine.newest()?;
         let mut available = 0;
         let mut cells = self.cells.write().unwrap_or_else(PoisonError::into_inner);
@@ -204,21 +218,23 @@ impl Stream {
 
     /// A segment's parts in order; `None` unless all of them are held and it is whole.
     pub(crate) fn segment(&self, track: usize, msn: Msn) -> Option<(Vec<Bytes>, u64)> {
-        let range = {
+        let (range, joiner) = {
             let machine = self.lock();
-            machine.as_ref()?.segment(msn)?
+            let machine = machine.as_ref()?;
+            (machine.segment(msn)?, machine.joiner(msn))
         };
         let parts: Option<Vec<_>> = range.map(|cell| self.part(track, Cell(cell))).collect();
         let parts = parts.filter(|parts| !parts.is_empty())?;
         let available = parts.iter().map(|(_, at)| *at).max()?;
-        Some((parts.into_iter().map(|(bytes, _)| bytes).collect(), available))
+        let parts = joiner.join(parts.into_iter().map(|(bytes, _)| bytes).collect())?;
+        Some((parts, available))
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Machine>> {
         self.machine.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn open(self: &Arc<Self>, hello: &Hello, window: Duration) -> Result<Ticket, Refusal> {
+    fn open(self: &Arc<Self>, hello: &Hello, window: Duration, rule: &Arc<Rule>) -> Result<Ticket, Refusal> {
         let mut machine = self.lock();
         let generation = machine.as_ref().map_or(0, |machine| machine.generation + 1);
         match machine.as_mut() {
@@ -238,7 +254,7 @@ impl Stream {
                 known.take_over(hello, generation)?;
                 self.meter.takeovers.increment(1);
             }
-            Some(_) | None => *machine = Some(Machine::new(hello, window, generation)?),
+            Some(_) | None => *machine = Some(Machine::new(hello, window, generation, Arc::clone(rule))?),
         }
         let resume = machine.as_mut().map(Machine::resume).unwrap_or_default();
         Ok(Ticket {
@@ -355,6 +371,7 @@ impl Stream {
             let job = Job {
                 shelf: Arc::clone(&shelf),
                 life: Arc::clone(&life),
+                seal: machine.seal(cell),
                 cues: machine.take_cues(),
                 cell,
                 available_us,

@@ -95,7 +95,7 @@ impl Default for Ops {
 }
 
 /// Keys that have no default, so that the default configuration does not show them.
-const UNSET: [&str; 12] = [
+const UNSET: [&str; 17] = [
     "edge.home",
     "feed.secret",
     "ingest.hook.secret",
@@ -106,12 +106,22 @@ const UNSET: [&str; 12] = [
     "ingest.srt.passphrase",
     "ladder.audio",
     "ladder.rungs",
+    "packager.encryption.cpix",
+    "packager.encryption.key_format",
+    "packager.encryption.key_uri",
+    "packager.encryption.keys",
+    "packager.encryption.master_secret",
     "tls.certificate",
     "tls.key",
 ];
 
 /// Keys whose value is never printed.
-const SECRET: [&str; 3] = ["feed.secret", "ingest.hook.secret", "ingest.srt.passphrase"];
+const SECRET: [&str; 4] = [
+    "feed.secret",
+    "ingest.hook.secret",
+    "ingest.srt.passphrase",
+    "packager.encryption.master_secret",
+];
 
 impl Config {
     /// Every mistake that a single key does not show.
@@ -126,6 +136,7 @@ impl Config {
                 .mistakes()
                 .into_iter()
                 .chain(self.packager.dvr.mistakes())
+                .chain(self.packager.encryption.mistakes())
                 .chain(self.origin.mistakes()),
         );
         #[cfg(feature = "edge")]

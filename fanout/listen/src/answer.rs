@@ -52,6 +52,19 @@ impl Found {
         }
     }
 
+    /// A content key.
+    pub fn key(body: Body) -> Self {
+        Self {
+            content: Content::Media(body),
+            kind: delivery::KEY_TYPE,
+            answer: Answer::Key,
+            urgency: delivery::PLAYLIST_URGENCY,
+            available_us: None,
+            age: None,
+            target_duration: Duration::ZERO,
+        }
+    }
+
     /// A part, segment or init segment, at the origin.
     pub fn media(body: Body, video: bool, urgency: u8, target_duration: Duration) -> Self {
         Self {

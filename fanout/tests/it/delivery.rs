@@ -19,7 +19,7 @@ use crate::headers;
 use crate::stage::{PATIENCE, Reader, Stage, TRACKS, clean};
 
 /// An edge of this parent, and who reads from it.
-async fn edge(stage: &Stage, parent: SocketAddr) -> (Reader, DropGuard) {
+pub(crate) async fn edge(stage: &Stage, parent: SocketAddr) -> (Reader, DropGuard) {
     edge_of(stage, parent, |_| {}).await
 }
 
@@ -45,7 +45,7 @@ pub(crate) async fn edge_of(
 }
 
 /// Waits until all tracks of the edge are where the origin is.
-async fn caught_up(stage: &Stage, reader: &Reader) {
+pub(crate) async fn caught_up(stage: &Stage, reader: &Reader) {
     let hint = format!("\"part-{}.m4s\"", stage.next);
     let all = async {
         for track in TRACKS {
@@ -72,9 +72,15 @@ async fn rule_99_an_edge_says_the_age_and_all_else_that_the_origin_does() {
 
 /// What a parent that only passes on was asked for.
 #[derive(Clone, Default)]
-struct Asked(Arc<Mutex<Vec<(String, String)>>>);
+pub(crate) struct Asked(Arc<Mutex<Vec<(String, String)>>>);
 
 impl Asked {
+    /// Requests for paths that end like this.
+    pub(crate) fn paths(&self, end: &str) -> usize {
+        let asked = self.0.lock().unwrap();
+        asked.iter().filter(|(path, _)| path.ends_with(end)).count()
+    }
+
     fn of(&self, track: &str) -> Vec<String> {
         let asked = self.0.lock().unwrap();
         let own = asked
@@ -85,7 +91,11 @@ impl Asked {
 }
 
 /// A parent before the origin that writes down what it is asked, and spoils the delta updates that `spoil` says.
-async fn between(origin: SocketAddr, asked: Asked, spoil: fn(usize, String) -> String) -> SocketAddr {
+pub(crate) async fn between(
+    origin: SocketAddr,
+    asked: Asked,
+    spoil: fn(usize, String) -> String,
+) -> SocketAddr {
     let socket = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
         .await
         .unwrap();

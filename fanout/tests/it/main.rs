@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod delivery;
 #[cfg(test)]
+mod encryption;
+#[cfg(test)]
 #[path = "../../../packager/tests/it/headers.rs"]
 mod headers;
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! What a track's publication costs: a part of half a second at 2.4 Mb/s, its init segment, and both read back.
 
 use bytes::Bytes;
+use cmaf::protect::{Key, Layout};
 use cmaf::{Codec, Error, Init, Sample, read};
 use divan::counter::BytesCount;
 use divan::{Bencher, black_box};
@@ -39,6 +40,37 @@ fn read_part(bencher: Bencher) {
     bencher
         .counter(BytesCount::new(SAMPLES * SAMPLE_BYTES))
         .bench(|| read::parts(black_box(&bytes)));
+}
+
+/// AES-128: the part that was written, as a whole.
+#[divan::bench]
+fn seal_part(bencher: Bencher) {
+    let bytes = cmaf::part(SEQUENCE, DECODE_TIME, &samples()).expect("the samples fit a part");
+    bencher
+        .counter(BytesCount::new(SAMPLES * SAMPLE_BYTES))
+        .bench(|| KEY.seal(black_box(&bytes)));
+}
+
+/// SAMPLE-AES of sound, which encrypts ten times as much as that of pictures.
+#[divan::bench]
+fn write_part_of_sealed_samples(bencher: Bencher) {
+    let (samples, layout) = (samples(), Layout::of(&opus()).expect("sound can be encrypted"));
+    bencher
+        .counter(BytesCount::new(SAMPLES * SAMPLE_BYTES))
+        .bench(|| layout.part(&KEY, SEQUENCE, DECODE_TIME, black_box(&samples)));
+}
+
+const KEY: Key = Key {
+    kid: [1; 16],
+    key: [2; 16],
+    iv: [3; 16],
+};
+
+fn opus() -> Codec {
+    Codec::Opus {
+        config: Bytes::new(),
+        channels: 2,
+    }
 }
 
 #[divan::bench]

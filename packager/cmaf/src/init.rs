@@ -37,17 +37,22 @@ impl Init {
         }
         .encode(&mut bytes)?;
         moov(codec, timescale, &language::code(language.unwrap_or_default()))?.encode(&mut bytes)?;
-        let digest = Sha256::digest(&bytes);
-        let head = digest.first_chunk::<8>().expect("SHA-256 has 32 bytes");
-        Ok(Self {
-            bytes: bytes.into(),
-            hash: Hash(u64::from_be_bytes(*head)),
-        })
+        Ok(named(bytes))
     }
 
     /// Its URI beside the media playlist.
     pub fn uri(&self) -> String {
         Object::Init(self.hash).uri()
+    }
+}
+
+/// An init segment of these bytes.
+pub(crate) fn named(bytes: Vec<u8>) -> Init {
+    let digest = Sha256::digest(&bytes);
+    let head = digest.first_chunk::<8>().expect("SHA-256 has 32 bytes");
+    Init {
+        bytes: bytes.into(),
+        hash: Hash(u64::from_be_bytes(*head)),
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Code map: [`codec`] what a track holds and its CODECS string, [`sample`] and [`av1`] access units as samples,
 //! [`opus`] lengths of packets, `entry` sample entries, [`init`] init segments, `language` what a track speaks,
-//! [`mod@part`] parts, [`read`] both read back.
+//! [`mod@part`] parts, [`protect`] both under a key, [`read`] both read back.
 //!
 //! Invariants:
 //! - Deterministic: the same samples give the same bytes, on any machine, in any process.
@@ -19,6 +19,7 @@ pub mod init;
 mod language;
 pub mod opus;
 pub mod part;
+pub mod protect;
 pub mod read;
 pub mod sample;
 
@@ -41,6 +42,9 @@ pub enum Error {
     /// A sample or part that does not fit its 32-bit field.
     #[error("part is larger than 2 GiB")]
     TooLarge,
+    /// What SAMPLE-AES cannot protect.
+    #[error("{0} cannot be encrypted sample by sample")]
+    Unprotectable(&'static str),
     /// A box that has to be there is not.
     #[error("{0} is missing")]
     Missing(&'static str),

@@ -3,8 +3,8 @@
 use bytes::{BufMut as _, Bytes};
 use mp4_atom::{Encode as _, Mfhd, Moof, Tfdt, Tfhd, Traf, Trun, TrunEntry};
 
-use crate::Error;
 use crate::init::TRACK_ID;
+use crate::{Error, protect};
 
 /// One access unit of a part.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,16 +26,21 @@ const DELTA: u32 = 0x0101_0000;
 
 /// Bytes of a part. `sequence` numbers fragments (the cell), `decode_time` is the first sample's, in ticks.
 pub fn part(sequence: u32, decode_time: u64, samples: &[Sample]) -> Result<Bytes, Error> {
-    if samples.is_empty() {
-        return Err(Error::Empty);
-    }
-    let mut moof = fragment(sequence, decode_time, samples)?;
+    write(fragment(sequence, decode_time, samples)?, samples)
+}
+
+/// The fragment that `moof` describes, with the places of things filled in.
+pub(crate) fn write(mut moof: Moof, samples: &[Sample]) -> Result<Bytes, Error> {
     let mut head = Vec::with_capacity(128 + samples.len() * 16);
     moof.encode(&mut head)?;
-    // The offset's width does not depend on its value, so the second pass has the first one's length.
+    let entries = protect::entries(&head);
+    // The offsets' width does not depend on their value, so the second pass has the first one's length.
     let offset = i32::try_from(head.len() + MDAT_HEADER).map_err(|_| Error::TooLarge)?;
     for run in moof.traf.iter_mut().flat_map(|traf| &mut traf.trun) {
         run.data_offset = Some(offset);
+    }
+    for auxiliary in moof.traf.iter_mut().flat_map(|traf| &mut traf.saio) {
+        auxiliary.offsets = vec![entries.ok_or(Error::Missing("senc"))?];
     }
     let media: usize = samples.iter().map(|sample| sample.data.len()).sum();
     let size = u32::try_from(media + MDAT_HEADER).map_err(|_| Error::TooLarge)?;
@@ -49,7 +54,10 @@ pub fn part(sequence: u32, decode_time: u64, samples: &[Sample]) -> Result<Bytes
 
 const MDAT_HEADER: usize = 8;
 
-fn fragment(sequence: u32, decode_time: u64, samples: &[Sample]) -> Result<Moof, Error> {
+pub(crate) fn fragment(sequence: u32, decode_time: u64, samples: &[Sample]) -> Result<Moof, Error> {
+    if samples.is_empty() {
+        return Err(Error::Empty);
+    }
     let composed = samples.iter().any(|sample| sample.composition != 0);
     let entry = |sample: &Sample| -> Result<TrunEntry, Error> {
         Ok(TrunEntry {

@@ -196,6 +196,7 @@ fn segment(msn: hls::id::Msn) -> playlist::Segment {
             duration: Duration::from_secs(2),
         }),
         map: "init-0123456789abcdef.mp4".to_owned(),
+        key: None,
         discontinuities: 0,
         start: Duration::from_secs(msn.0 * 2),
         gap: false,

@@ -12,6 +12,9 @@ pub const VIDEO_TYPE: &str = "video/mp4";
 /// Type of audio parts, segments and init segments.
 pub const AUDIO_TYPE: &str = "audio/mp4";
 
+/// Type of keys.
+pub const KEY_TYPE: &str = "application/octet-stream";
+
 /// Header that carries the origin's clock at publication, microseconds of Unix time; passed on by every tier.
 pub const AVAILABLE: &str = "ringside-available";
 
@@ -63,6 +66,8 @@ pub enum Answer {
     Plain,
     /// A part, segment or init segment.
     Media,
+    /// A content key: nobody keeps it.
+    Key,
     /// Any refusal. rfc8216bis B.1 wants up to 4 target durations; a cached "too early" would turn one
     /// impatient client into an outage for all, so refusals live for a second.
     Refusal,
@@ -76,6 +81,7 @@ pub fn max_age(answer: Answer, target_duration: Duration) -> Duration {
         // Media under one URL never changes; an hour outlives every window.
         Answer::Media => Duration::from_secs(3_600).max(target_duration * 6),
         Answer::Refusal => Duration::from_secs(1),
+        Answer::Key => Duration::ZERO,
     }
 }
 
@@ -83,6 +89,7 @@ pub fn max_age(answer: Answer, target_duration: Duration) -> Duration {
 pub fn cache_control(answer: Answer, target_duration: Duration) -> String {
     let seconds = max_age(answer, target_duration).as_secs().max(1);
     match answer {
+        Answer::Key => "no-store".to_owned(),
         Answer::Media => format!("public, max-age={seconds}, immutable"),
         Answer::Directed | Answer::Plain | Answer::Refusal => format!("public, max-age={seconds}"),
     }

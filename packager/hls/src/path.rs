@@ -15,6 +15,8 @@ pub(crate) const DVR: &str = "dvr.m3u8";
 pub enum Resource {
     /// `/live/{stream}/index.m3u8`
     Multivariant(StreamId),
+    /// `/live/{stream}/key-{kid}`: all tracks have the same
+    Key(StreamId, KeyId),
     /// `/live/{stream}/{track}/media.m3u8`
     Media(StreamId, TrackId),
     /// `/live/{stream}/dvr.m3u8`: the multivariant playlist for rewinding
@@ -40,6 +42,34 @@ pub enum Object {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Hash(pub u64);
 
+/// Thirty-two lower-case hexadecimal digits that name a content key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct KeyId(pub [u8; 16]);
+
+impl std::fmt::Display for KeyId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:032x}", u128::from_be_bytes(self.0))
+    }
+}
+
+impl KeyId {
+    /// Reads what `Display` writes.
+    pub fn parse(text: &str) -> Option<Self> {
+        let exact = text.len() == 32 && text.bytes().all(is_hex);
+        let number = exact.then(|| u128::from_str_radix(text, 16).ok())??;
+        Some(Self(number.to_be_bytes()))
+    }
+
+    /// URI of the key, relative to a media playlist.
+    pub fn uri(&self) -> String {
+        format!("../key-{self}")
+    }
+}
+
+fn is_hex(byte: u8) -> bool {
+    matches!(byte, b'0'..=b'9' | b'a'..=b'f')
+}
+
 impl Object {
     /// The URI as a media playlist lists it, relative to itself.
     pub fn uri(&self) -> String {
@@ -53,7 +83,7 @@ impl Object {
     /// Reads a URI as a media playlist of ours lists it.
     pub fn parse(name: &str) -> Option<Self> {
         if let Some(hash) = name.strip_prefix("init-").and_then(|n| n.strip_suffix(".mp4")) {
-            let exact = hash.len() == 16 && hash.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+            let exact = hash.len() == 16 && hash.bytes().all(is_hex);
             return if exact {
                 u64::from_str_radix(hash, 16).ok().map(|h| Self::Init(Hash(h)))
             } else {
@@ -84,10 +114,11 @@ impl Resource {
         let stream = StreamId::new(names.next()?).ok()?;
         let second = names.next()?;
         let Some(third) = names.next() else {
-            return match second {
-                "index.m3u8" => Some(Self::Multivariant(stream)),
-                DVR => Some(Self::Dvr(stream)),
-                _ => None,
+            return match (second, second.strip_prefix("key-")) {
+                ("index.m3u8", _) => Some(Self::Multivariant(stream)),
+                (DVR, _) => Some(Self::Dvr(stream)),
+                (_, Some(kid)) => KeyId::parse(kid).map(|kid| Self::Key(stream, kid)),
+                (_, None) => None,
             };
         };
         let track = TrackId::new(second).ok()?;
@@ -105,6 +136,7 @@ impl Resource {
     pub fn path(&self) -> String {
         match self {
             Self::Multivariant(stream) => format!("/live/{stream}/index.m3u8"),
+            Self::Key(stream, kid) => format!("/live/{stream}/key-{kid}"),
             Self::Media(stream, track) => format!("/live/{stream}/{track}/{MEDIA}"),
             Self::Dvr(stream) => format!("/live/{stream}/{DVR}"),
             Self::DvrMedia(stream, track) => format!("/live/{stream}/{track}/{DVR}"),
@@ -116,6 +148,7 @@ impl Resource {
     pub fn stream(&self) -> &StreamId {
         match self {
             Self::Multivariant(stream)
+            | Self::Key(stream, _)
             | Self::Media(stream, _)
             | Self::Dvr(stream)
             | Self::DvrMedia(stream, _)
@@ -251,6 +284,10 @@ mod tests {
             "/live/main/360p/seg-1.m4s/",
             "/live/main/360p/init-ABCDEF0123456789.mp4",
             "/live/main/360p/init-12.mp4",
+            "/live/main/key-",
+            "/live/main/key-0123456789abcdef",
+            "/live/main/key-0123456789ABCDEF0123456789ABCDEF",
+            "/live/main/360p/key-0123456789abcdef0123456789abcdef",
             "/live/../main/index.m3u8",
             "/live/main/%33/media.m3u8",
             "/live/é/index.m3u8",
@@ -296,7 +333,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_resource_is_read_back(n in any::<u64>(), which in 0usize..7) {
+        fn every_resource_is_read_back(n in any::<u64>(), which in 0usize..8) {
             let stream = StreamId::new("main").unwrap();
             let track = TrackId::new("360p").unwrap();
             let object = |o| Resource::Object(stream.clone(), track.clone(), o);
@@ -307,6 +344,7 @@ mod tests {
                 3 => object(Object::Part(Cell(n))),
                 4 => Resource::Dvr(stream),
                 5 => Resource::DvrMedia(stream, track),
+                6 => Resource::Key(stream, KeyId((u128::from(n) << 32).to_be_bytes())),
                 _ => object(Object::Segment(Msn(n))),
             };
             prop_assert_eq!(Resource::parse(&resource.path()), Some(resource));

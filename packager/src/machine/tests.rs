@@ -1,4 +1,5 @@
 mod codecs;
+mod encryption;
 
 use super::*;
 use feed::{Codec, message::PROTOCOL};
@@ -110,7 +111,7 @@ fn feed_all(machine: &mut Machine, first: u64, cells: Range<u64>) -> Shown {
 }
 
 fn machine(hello: &Hello) -> Machine {
-    Machine::new(hello, WINDOW, 0).unwrap()
+    Machine::new(hello, WINDOW, 0, Arc::default()).unwrap()
 }
 
 fn sequence(text: &str) -> Vec<(u64, u64, bool)> {

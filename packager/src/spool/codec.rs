@@ -13,6 +13,7 @@ use hls::path::Hash;
 use hls::timeline::Share;
 
 use super::entry::{Entry, Extent, Kept, Life};
+use crate::encryption::guard::Seal;
 
 const MAGIC: &[u8] = b"RSJ1";
 /// Magic, kind and length.
@@ -72,6 +73,10 @@ fn put_life(life: &Life, out: &mut BytesMut) {
 fn put_cell(kept: &Kept, out: &mut BytesMut) {
     out.put_u64(kept.cell.0);
     out.put_u64(kept.available_us);
+    out.put_u8(u8::from(kept.seal.is_some()));
+    if let Some(Seal(seal)) = &kept.seal {
+        out.put_slice(seal);
+    }
     out.put_u16(u16::try_from(kept.shares.len()).unwrap_or(u16::MAX));
     for (share, extent) in &kept.shares {
         let (flags, duration) = match share {
@@ -176,9 +181,19 @@ fn get_life(body: &mut Bytes) -> Option<Life> {
     })
 }
 
+fn get_seal(body: &mut Bytes) -> Option<Seal> {
+    let mut seal = [0; 16];
+    body.try_copy_to_slice(&mut seal).ok()?;
+    Some(Seal(seal))
+}
+
 fn get_cell(body: &mut Bytes) -> Option<Kept> {
     let cell = Cell(body.try_get_u64().ok()?);
     let available_us = body.try_get_u64().ok()?;
+    let seal = match body.try_get_u8().ok()? {
+        0 => None,
+        _ => Some(get_seal(body)?),
+    };
     let count = body.try_get_u16().ok()?;
     let mut shares = Vec::new();
     for _ in 0..count {
@@ -205,6 +220,7 @@ fn get_cell(body: &mut Bytes) -> Option<Kept> {
     body.is_empty().then_some(Kept {
         cell,
         available_us,
+        seal,
         shares,
     })
 }
@@ -247,11 +263,18 @@ mod tests {
                 Some(extent),
             )
         });
-        let cell = (any::<u64>(), any::<u64>(), prop::collection::vec(share, 0..4));
-        let cell = cell.prop_map(|(cell, available_us, shares)| {
+        let seal = prop::option::of(any::<[u8; 16]>().prop_map(Seal));
+        let cell = (
+            any::<u64>(),
+            any::<u64>(),
+            seal,
+            prop::collection::vec(share, 0..4),
+        );
+        let cell = cell.prop_map(|(cell, available_us, seal, shares)| {
             Entry::Cell(Kept {
                 cell: Cell(cell),
                 available_us,
+                seal,
                 shares,
             })
         });

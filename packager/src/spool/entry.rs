@@ -8,6 +8,8 @@ use hls::id::{Cell, TrackId};
 use hls::path::{Hash, Object};
 use hls::timeline::{self, Share};
 
+use crate::encryption::guard::Seal;
+
 /// One ladder's time on air, as the stream took it over.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Life {
@@ -38,6 +40,8 @@ pub(crate) struct Kept {
     pub(crate) cell: Cell,
     /// When it was published, microseconds of Unix time.
     pub(crate) available_us: u64,
+    /// The key its bytes are under; none where they are clear.
+    pub(crate) seal: Option<Seal>,
     pub(crate) shares: Vec<(Share, Option<Extent>)>,
 }
 

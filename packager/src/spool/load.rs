@@ -21,6 +21,8 @@ use super::shelf::{self, Shelf};
 use super::tape::Tape;
 use super::writer::{Bounds, Event, Past, Writer};
 use crate::config::Config;
+use crate::encryption::Rule;
+use crate::encryption::guard::Guard;
 use crate::metrics::SpoolMeter;
 use crate::window::unix_us;
 
@@ -71,12 +73,13 @@ struct Found {
 }
 
 /// Reads what there is, and starts the spool. Blocks on the disk.
-pub(crate) fn open(data_dir: &Path, config: &Config) -> io::Result<(Spool, Vec<Loaded>)> {
+pub(crate) fn open(data_dir: &Path, config: &Config, rule: Arc<Rule>) -> io::Result<(Spool, Vec<Loaded>)> {
     let root = data_dir.join("events");
     let lock = disk::lock(&root)?;
     let window = config.feed.window();
     let meter = SpoolMeter::new();
     let mut reader = Reader {
+        rule: Arc::clone(&rule),
         window,
         streams_max: config.feed.streams_max,
         meter: meter.clone(),
@@ -101,11 +104,14 @@ pub(crate) fn open(data_dir: &Path, config: &Config) -> io::Result<(Spool, Vec<L
         warnings: Warnings::default(),
         _lock: lock,
     };
-    let spool = Spool::start(root, config.dvr.queue_bytes, meter, |orders| writer.run(&orders))?;
+    let spool = Spool::start((root, rule), config.dvr.queue_bytes, meter, |orders| {
+        writer.run(&orders)
+    })?;
     Ok((spool, reader.loaded))
 }
 
 struct Reader {
+    rule: Arc<Rule>,
     window: Duration,
     streams_max: usize,
     meter: SpoolMeter,
@@ -125,7 +131,7 @@ impl Reader {
             self.past.push(past(dir.join(event.to_string())));
         }
         let Some(newest) = newest.map(Cell) else { return };
-        let shelf = Shelf::new(root, stream.clone(), newest);
+        let shelf = Shelf::new(root, stream.clone(), newest, Arc::clone(&self.rule));
         let dir = shelf.dir.clone();
         match self.event(shelf) {
             Ok(true) => {}
@@ -171,12 +177,21 @@ impl Reader {
         let back = u64::try_from(cells).unwrap_or(u64::MAX).saturating_mul(2)
             + 2 * u64::from(life.hello.shape.grid.segment_parts());
         let live = Cell(newest.0.saturating_sub(back));
+        let Ok(guard) = Guard::new(Arc::clone(&self.rule), &life.hello) else {
+            tracing::warn!(stream = %shelf.stream, "its tracks cannot be under packager.encryption: the stream begins anew");
+            return Ok(false);
+        };
+        let strange = disown(&mut found, &life, &guard);
+        if strange > 0 {
+            self.meter.strange_cells.increment(strange);
+            tracing::warn!(stream = %shelf.stream, cells = strange, "cells are under other keys than packager.encryption gives: gaps");
+        }
         let (parts, missing) = verify(&shelf.dir, &mut found, &life, live);
         if missing > 0 {
             self.meter.lost_parts.increment(missing);
             tracing::warn!(stream = %shelf.stream, parts = missing, "parts are not on disk as they were written: gaps");
         }
-        let mut recording = Recording::new(Arc::clone(&life), from);
+        let mut recording = Recording::new(Arc::clone(&life), from, guard);
         found.entries.iter().for_each(|entry| recording.play(entry));
         if ended && !recording.is_ended() {
             recording.play(&Entry::End);
@@ -286,6 +301,20 @@ fn begin(found: &mut Found) -> Option<(Arc<Life>, Cell)> {
     let from = found.entries.get(first).and_then(kept)?.cell;
     let life = found.entries.get(..first)?.iter().rev().find_map(life)?;
     Some((Arc::clone(life), from))
+}
+
+/// Turns cells into gaps that are under other keys than those of now. Returns how many.
+fn disown(found: &mut Found, life: &Life, guard: &Guard) -> u64 {
+    let grid = life.hello.shape.grid;
+    let mut strange = 0;
+    for entry in &mut found.entries {
+        let Entry::Cell(kept) = entry else { continue };
+        if kept.seal != guard.seal(grid.msn(kept.cell)) {
+            strange += 1;
+            kept.shares.fill((Share::Gap, None));
+        }
+    }
+    strange
 }
 
 type Parts = BTreeMap<Cell, (u64, Vec<Option<Bytes>>)>;

@@ -14,6 +14,8 @@ use hls::timeline::Share;
 
 use super::entry::Life;
 use super::shelf::Shelf;
+use crate::encryption::Rule;
+use crate::encryption::guard::Seal;
 use crate::metrics::SpoolMeter;
 
 /// Most cells that wait for the disk: at two a second and stream, 64 streams have 16 s.
@@ -47,6 +49,8 @@ pub(crate) struct Job {
     /// What happened in the programme since the cell before.
     pub(crate) cues: Vec<Cue>,
     pub(crate) cell: Cell,
+    /// The key its bytes are under; none where they are clear.
+    pub(crate) seal: Option<Seal>,
     pub(crate) available_us: u64,
     pub(crate) parts: Vec<(Share, Option<Bytes>)>,
 }
@@ -72,6 +76,7 @@ pub(super) enum Order {
 /// The live path's end of the queue.
 pub(crate) struct Spool {
     root: PathBuf,
+    rule: Arc<Rule>,
     sender: SyncSender<Order>,
     depth: Arc<Depth>,
     bytes_max: usize,
@@ -123,7 +128,7 @@ impl Orders {
 impl Spool {
     /// A queue of at most `bytes_max` whose other end `work` reads, on a thread of its own.
     pub(super) fn start(
-        root: PathBuf,
+        (root, rule): (PathBuf, Arc<Rule>),
         bytes_max: usize,
         meter: SpoolMeter,
         work: impl FnOnce(Orders) + Send + 'static,
@@ -141,6 +146,7 @@ impl Spool {
         let thread = thread.spawn(move || work(orders))?;
         Ok(Self {
             root,
+            rule,
             sender,
             depth,
             bytes_max,
@@ -152,7 +158,12 @@ impl Spool {
 
     /// The place of a new event.
     pub(crate) fn shelf(&self, stream: &StreamId, event: Cell) -> Arc<Shelf> {
-        Arc::new(Shelf::new(&self.root, stream.clone(), event))
+        Arc::new(Shelf::new(
+            &self.root,
+            stream.clone(),
+            event,
+            Arc::clone(&self.rule),
+        ))
     }
 
     /// Hands a cell over; gives its cues back where the queue is full, and the spool goes without the cell.
@@ -210,6 +221,10 @@ mod tests {
     use super::*;
     use crate::spool::samples::{cue, life};
 
+    fn nowhere() -> (PathBuf, Arc<Rule>) {
+        (PathBuf::new(), Arc::default())
+    }
+
     fn job(spool: &Spool, cell: u64, bytes: usize) -> Job {
         let share = Share::Media {
             duration: Duration::from_millis(500),
@@ -220,6 +235,7 @@ mod tests {
             life: Arc::new(life(Cell(1))),
             cues: vec![cue("spot")],
             cell: Cell(cell),
+            seal: None,
             available_us: 0,
             parts: vec![(share, Some(vec![0; bytes].into()))],
         }
@@ -235,7 +251,7 @@ mod tests {
                 say.send(job.cell.0).unwrap();
             }
         };
-        let spool = Spool::start(PathBuf::new(), 1_000, SpoolMeter::new(), work).unwrap();
+        let spool = Spool::start(nowhere(), 1_000, SpoolMeter::new(), work).unwrap();
         let kept: Vec<u64> = (0..5)
             .filter(|cell| spool.keep(job(&spool, *cell, 300)).is_ok())
             .collect();
@@ -256,7 +272,7 @@ mod tests {
     #[test]
     fn a_cell_larger_than_the_queue_is_kept_where_nothing_waits() {
         let work = |orders: Orders| while let Order::Keep(_) = orders.next(Duration::from_secs(1)) {};
-        let spool = Spool::start(PathBuf::new(), 100, SpoolMeter::new(), work).unwrap();
+        let spool = Spool::start(nowhere(), 100, SpoolMeter::new(), work).unwrap();
         assert!(spool.keep(job(&spool, 0, 300)).is_ok());
         spool.stop();
     }
@@ -274,7 +290,7 @@ mod tests {
     fn cells_have_a_bound_too() {
         let (go, wait) = std::sync::mpsc::channel::<()>();
         let work = move |_: Orders| wait.recv().unwrap();
-        let spool = Spool::start(PathBuf::new(), usize::MAX, SpoolMeter::new(), work).unwrap();
+        let spool = Spool::start(nowhere(), usize::MAX, SpoolMeter::new(), work).unwrap();
         let one = || spool.keep(job(&spool, 0, 0)).is_ok();
         assert_eq!((0..CELLS_MAX + 9).filter(|_| one()).count(), CELLS_MAX);
         go.send(()).unwrap();

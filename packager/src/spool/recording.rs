@@ -7,12 +7,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use feed::Shape;
 use hls::id::{Cell, Msn, TrackId};
-use hls::path::Hash;
+use hls::path::{Hash, KeyId};
 use hls::playlist::{DateRange, Dvr, Kind};
 use hls::timeline::Timeline;
 
 use super::entry::{Entry, Extent, Kept, Life};
 use super::tape::Tape;
+use crate::encryption::guard::{Guard, Joiner};
 
 /// Most date ranges of a recording; beyond it the oldest are not listed any more.
 const DATES_MAX: usize = 1_024;
@@ -29,6 +30,7 @@ pub(crate) struct Recording {
 /// What grows with each publication.
 #[derive(Debug)]
 struct List {
+    guard: Guard,
     tracks: Vec<Dvr>,
     next: Msn,
     dates: Vec<DateRange>,
@@ -49,10 +51,11 @@ struct Filed {
 
 impl Recording {
     /// Begins with the first cell of a life, or with a later one.
-    pub(crate) fn new(life: Arc<Life>, from: Cell) -> Self {
+    pub(crate) fn new(life: Arc<Life>, from: Cell, guard: Guard) -> Self {
         let shape = &life.hello.shape;
         let target = shape.grid.target_duration();
         let mut list = List {
+            guard,
             tracks: vec![Dvr::new(target); shape.tracks.len()],
             next: shape.grid.msn(from),
             dates: Vec::new(),
@@ -115,9 +118,22 @@ impl Recording {
     }
 
     pub(crate) fn init(&self, track: usize, hash: Hash) -> Option<Bytes> {
-        let held = self.list.inits.get(track)?;
-        let (_, bytes) = held.iter().find(|(known, _)| *known == hash)?;
-        Some(bytes.clone())
+        let held = self.list.inits.get(track)?.iter().cloned();
+        let mut all = held.chain(self.list.guard.inits(track));
+        all.find_map(|(known, bytes)| (known == hash).then_some(bytes))
+    }
+
+    /// A key that listed segments are under, where keys are served.
+    pub(crate) fn key(&self, kid: KeyId) -> Option<Bytes> {
+        let served = self.list.guard.served().into_iter();
+        served
+            .filter_map(|(known, key)| (known == kid).then_some(key))
+            .next()
+    }
+
+    /// What makes a segment of its parts.
+    pub(crate) fn joiner(&self, msn: Msn) -> Joiner {
+        self.list.guard.joiner(msn)
     }
 
     /// Program time of the first listed segment.
@@ -153,6 +169,7 @@ impl Recording {
         // Those who have the playlist of a moment ago may still fetch what it lists.
         let kept = Msn(first.0.saturating_sub(hls::playlist::SEGMENTS_PER_CHUNK));
         list.index = list.index.split_off(&kept);
+        list.guard.retain(kept);
         list.version += 1;
         true
     }
@@ -170,6 +187,8 @@ impl Recording {
 
 impl List {
     fn hold(&mut self, life: &Life) {
+        // One that cannot be under the rule was refused as a feed, too.
+        let _known = self.guard.follow(&life.hello);
         for (held, init) in self.inits.iter_mut().zip(&life.inits) {
             if held.iter().all(|(hash, _)| *hash != init.0) {
                 held.push(init.clone());
@@ -203,9 +222,11 @@ impl List {
             let sequence = timeline.discontinuity_sequence(msn);
             let mut filed = self.index.get_mut(&msn);
             for (track, dvr) in self.tracks.iter_mut().enumerate() {
-                let Some(segment) = timeline.whole_segment(track, msn) else {
+                let Some(mut segment) = timeline.whole_segment(track, msn) else {
                     continue;
                 };
+                let inits = self.inits.get(track).map_or(&[][..], Vec::as_slice);
+                self.guard.mark(track, msn, inits, &mut segment);
                 dvr.push(msn, sequence, &segment);
                 if segment.gap
                     && let Some(extents) = filed.as_mut().and_then(|filed| filed.tracks.get_mut(track))
@@ -263,12 +284,15 @@ mod tests {
         Entry::Cell(Kept {
             cell: Cell(cell),
             available_us: cell,
+            seal: None,
             shares: vec![(share, Some(extent)); 2],
         })
     }
 
     fn recording(cells: impl Iterator<Item = u64>) -> Recording {
-        let mut recording = Recording::new(Arc::new(life(FIRST)), FIRST);
+        let life = life(FIRST);
+        let guard = Guard::new(Arc::default(), &life.hello).unwrap();
+        let mut recording = Recording::new(Arc::new(life), FIRST, guard);
         cells.for_each(|cell| recording.play(&kept(FIRST.0 + cell)));
         recording
     }

@@ -5,17 +5,19 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use hls::id::{Cell, Msn, StreamId, TrackId};
-use hls::path::Hash;
+use hls::path::{Hash, KeyId};
 use listen::playlist::Forms;
 
 use super::disk;
-use super::entry::Extent;
+use super::entry::{Extent, Life};
 use super::recording::{Recording, render};
+use crate::encryption::Rule;
+use crate::encryption::guard::Guard;
 use crate::machine::Described;
 
 /// An event and its directory.
@@ -25,6 +27,7 @@ pub(crate) struct Shelf {
     /// Its first cell.
     pub(crate) event: Cell,
     pub(crate) dir: PathBuf,
+    rule: Arc<Rule>,
     /// Written by the spool's thread; held for no more than a copy.
     recording: RwLock<Option<Recording>>,
     /// The newest text of each track, and its version. Held while it is rendered, so that it is rendered once.
@@ -42,18 +45,27 @@ pub(crate) enum Lost {
     Io(#[from] io::Error),
     #[error("its bytes are not those that were written")]
     Sum,
+    #[error("its bytes are not under the key that they should be")]
+    Key,
 }
 
 impl Shelf {
-    pub(crate) fn new(root: &Path, stream: StreamId, event: Cell) -> Self {
+    pub(crate) fn new(root: &Path, stream: StreamId, event: Cell, rule: Arc<Rule>) -> Self {
         Self {
             dir: root.join(stream.as_str()).join(event.to_string()),
             stream,
             event,
+            rule,
             recording: RwLock::default(),
             rendered: Mutex::default(),
             over: OnceLock::new(),
         }
+    }
+
+    /// A recording that begins; none where its tracks cannot be under the keys that are configured.
+    pub(super) fn recording(&self, life: &Arc<Life>, from: Cell) -> Option<Recording> {
+        let guard = Guard::new(Arc::clone(&self.rule), &life.hello).ok()?;
+        Some(Recording::new(Arc::clone(life), from, guard))
     }
 
     /// What is on disk changes.
@@ -120,20 +132,29 @@ impl Shelf {
         self.look(|recording| recording.init(recording.track(id)?, hash))
     }
 
+    /// A key that segments of it are under, where keys are served.
+    pub(crate) fn key(&self, kid: KeyId) -> Option<Bytes> {
+        self.look(|recording| recording.key(kid))
+    }
+
     /// Whether a segment is in the recording, without a look at the disk.
     pub(crate) fn has(&self, id: &TrackId, msn: Msn) -> bool {
         let found = self.look(|recording| recording.segment(recording.track(id)?, msn));
         found.is_some()
     }
 
-    /// A segment's parts and when the last of them was published. Blocks on the disk.
+    /// A segment's bytes and when the last of them were published. Blocks on the disk.
     pub(crate) fn read(&self, id: &TrackId, msn: Msn) -> Result<(Vec<Bytes>, u64), Lost> {
         let found = self.look(|recording| recording.segment(recording.track(id)?, msn));
         let (extents, available_us) = found.ok_or(Lost::Unknown)?;
+        let joiner = self
+            .look(|recording| Some(recording.joiner(msn)))
+            .ok_or(Lost::Unknown)?;
         let file = File::open(disk::segment(&self.dir, msn))?;
         let length = file.metadata()?.len();
         let parts = extents.iter().map(|extent| part(&file, length, extent));
-        Ok((parts.collect::<Result<_, _>>()?, available_us))
+        let bytes = joiner.join(parts.collect::<Result<_, _>>()?).ok_or(Lost::Key)?;
+        Ok((bytes, available_us))
     }
 }
 

@@ -16,7 +16,6 @@ use super::codec;
 use super::disk::{self, Header};
 use super::entry::{Entry, Extent, Kept, Life};
 use super::queue::{Job, Order, Orders, Warnings};
-use super::recording::Recording;
 use super::shelf::Shelf;
 use crate::metrics::SpoolMeter;
 
@@ -307,7 +306,10 @@ impl Event {
         self.journal(job, &entries)?;
         job.cues.iter().for_each(|cue| self.hold(cue.clone()));
         self.shelf.change(|recording| {
-            let recording = recording.get_or_insert_with(|| Recording::new(Arc::clone(&job.life), job.cell));
+            if recording.is_none() {
+                *recording = self.shelf.recording(&job.life, job.cell);
+            }
+            let Some(recording) = recording else { return };
             recording.play(&Entry::Life(Arc::clone(&job.life)));
             entries.iter().for_each(|entry| recording.play(entry));
         });
@@ -362,6 +364,7 @@ impl Event {
         Ok(Kept {
             cell: job.cell,
             available_us: job.available_us,
+            seal: job.seal,
             shares,
         })
     }
@@ -518,7 +521,8 @@ mod tests {
     }
 
     fn shelf(root: &Path, event: u64) -> Arc<Shelf> {
-        Arc::new(Shelf::new(root, StreamId::new("main").unwrap(), Cell(event)))
+        let stream = StreamId::new("main").unwrap();
+        Arc::new(Shelf::new(root, stream, Cell(event), Arc::default()))
     }
 
     fn job(shelf: &Arc<Shelf>, life: &Arc<Life>, cell: u64) -> Job {
@@ -535,6 +539,7 @@ mod tests {
                 Vec::new()
             },
             cell: Cell(cell),
+            seal: None,
             available_us: 0,
             parts: vec![(share, Some("bytes".into())); 2],
         }

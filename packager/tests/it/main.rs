@@ -29,4 +29,6 @@ mod restart;
 #[cfg(test)]
 mod rewind;
 #[cfg(test)]
+mod sealed;
+#[cfg(test)]
 mod stage;

@@ -7,17 +7,18 @@ use std::process::{Child, Command, Stdio};
 
 use metrics_exporter_prometheus::PrometheusBuilder;
 use packager::Packager;
-use packager::config::Dvr;
+use packager::config::{Dvr, Section};
 use tokio_util::sync::CancellationToken;
 
 use crate::stage::{SECRET, config};
 
 const DATA_DIR: &str = "RINGSIDE_TEST_PACKAGER_DATA_DIR";
-const DVR: &str = "RINGSIDE_TEST_PACKAGER_DVR";
+const SECTION: &str = "RINGSIDE_TEST_PACKAGER_SECTION";
 const PORTS: &str = "RINGSIDE_TEST_PACKAGER_PORTS";
 
 pub(crate) struct Process {
     child: Child,
+    section: Section,
     pub(crate) feed: SocketAddr,
     pub(crate) origin: SocketAddr,
     metrics: SocketAddr,
@@ -26,12 +27,23 @@ pub(crate) struct Process {
 impl Process {
     /// Starts one that keeps what it publishes in this directory.
     pub(crate) fn start(data_dir: &Path) -> Self {
-        Self::with(data_dir, &Dvr::default())
+        Self::set(data_dir, Section::default())
     }
 
     pub(crate) fn with(data_dir: &Path, dvr: &Dvr) -> Self {
+        let dvr = dvr.clone();
+        Self::set(
+            data_dir,
+            Section {
+                dvr,
+                ..Section::default()
+            },
+        )
+    }
+
+    pub(crate) fn set(data_dir: &Path, section: Section) -> Self {
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        Self::at(data_dir, dvr, (any, any))
+        Self::at(data_dir, section, (any, any))
     }
 
     /// Of its feed and its origin.
@@ -41,16 +53,16 @@ impl Process {
 
     /// `kill -9`, and another one in its place.
     pub(crate) fn again(self, data_dir: &Path) -> Self {
-        let ports = (self.feed, self.origin);
+        let (ports, section) = (self.addresses(), self.section.clone());
         self.kill();
-        Self::at(data_dir, &Dvr::default(), ports)
+        Self::at(data_dir, section, ports)
     }
 
-    fn at(data_dir: &Path, dvr: &Dvr, ports: (SocketAddr, SocketAddr)) -> Self {
+    fn at(data_dir: &Path, section: Section, ports: (SocketAddr, SocketAddr)) -> Self {
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "process::packager_process", "--nocapture"])
             .env(DATA_DIR, data_dir)
-            .env(DVR, serde_json::to_string(dvr).unwrap())
+            .env(SECTION, serde_json::to_string(&section).unwrap())
             .env(PORTS, serde_json::to_string(&ports).unwrap())
             .stdout(Stdio::piped())
             .spawn()
@@ -63,6 +75,7 @@ impl Process {
         let ports: Vec<SocketAddr> = ports.split(' ').map(|port| port.parse().unwrap()).collect();
         Self {
             child,
+            section,
             feed: ports[0],
             origin: ports[1],
             metrics: ports[2],
@@ -105,7 +118,8 @@ async fn packager_process() {
     let mut config = config();
     config.data_dir = Some(data_dir.into());
     let setting = |name| std::env::var(name).unwrap();
-    config.dvr = serde_json::from_str(&setting(DVR)).unwrap();
+    let section: Section = serde_json::from_str(&setting(SECTION)).unwrap();
+    (config.dvr, config.encryption) = (section.dvr, section.encryption);
     (config.feed.listen, config.origin.listen) = serde_json::from_str(&setting(PORTS)).unwrap();
     let recorder = PrometheusBuilder::new().install_recorder().unwrap();
     let metrics = TcpListener::bind("127.0.0.1:0").unwrap();

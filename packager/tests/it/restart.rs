@@ -333,7 +333,7 @@ async fn an_unknown_version_is_left_alone_and_the_stream_begins_anew() {
     process.kill();
     let header = event(dir.path()).join("event.json");
     let text = fs::read_to_string(&header).unwrap();
-    fs::write(&header, text.replace("\"version\": 1", "\"version\": 9")).unwrap();
+    fs::write(&header, text.replace("\"version\": 2", "\"version\": 9")).unwrap();
     let process = Process::start(dir.path());
     stage.moved(process.addresses());
     assert_eq!(stage.reader.get("360p/media.m3u8").await.status, 404);

@@ -159,7 +159,14 @@ impl Stage {
     }
 
     pub(crate) async fn start(grid: Grid) -> Self {
-        let packager = Packager::bind(config(), SECRET.to_vec()).await.unwrap();
+        Self::set(grid, |_| {}).await
+    }
+
+    /// One whose packager is set otherwise.
+    pub(crate) async fn set(grid: Grid, set: impl FnOnce(&mut Config)) -> Self {
+        let mut config = config();
+        set(&mut config);
+        let packager = Packager::bind(config, SECRET.to_vec()).await.unwrap();
         let (feed, origin) = (packager.feed_address().unwrap(), packager.origin_address());
         let (tasks, shutdown) = (TaskTracker::new(), CancellationToken::new());
         tasks.spawn(packager.run(shutdown.clone()));

@@ -31,11 +31,13 @@ fn rule_71_every_discontinuity_has_a_date(said: &Said) -> Vec<String> {
         .collect()
 }
 
-/// rfc8216bis §6.2.1.
+/// rfc8216bis §6.2.1 and §4.4.4.3: of file format, tracks, times and encoding. The init segment of a new key says no
+/// more than whose samples follow.
 fn rule_72_a_new_map_is_a_discontinuity(said: &Said) -> Vec<String> {
     let pairs = numbered(&said.parsed).skip(1).zip(&said.parsed.segments);
     pairs
         .filter(|((_, segment), before)| segment.map != before.map && segment.discontinuities == 0)
+        .filter(|((_, segment), before)| segment.key == before.key)
         .map(|((msn, segment), _)| format!("segment {msn} begins {:?} without a discontinuity", segment.map))
         .collect()
 }

@@ -6,8 +6,8 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::render::{SKIP_TARGETS, Seconds};
-use super::{DateRange, Segment};
+use super::render::{CLEAR, Force, SKIP_TARGETS, Seconds};
+use super::{DateRange, Key, Segment};
 use crate::id::Msn;
 
 /// Segments that are written, and leave, together.
@@ -33,8 +33,9 @@ struct Chunk {
     /// Program time of its start.
     start: Duration,
     text: Arc<String>,
-    /// The map in force at its end.
+    /// The map and the key in force at its end.
     map: String,
+    key: Option<Key>,
 }
 
 /// What a playlist promises of its future.
@@ -69,20 +70,32 @@ impl Dvr {
         self.reached = segment.start + duration.unwrap_or_default();
         let full = |chunk: &Chunk| msn.0 - chunk.first.0 >= SEGMENTS_PER_CHUNK;
         if self.chunks.back().is_none_or(full) {
+            // A chunk may come first in a playlist, or behind another: it says again what applies, or that no key does.
+            let is_under = self.chunks.back().is_some_and(|chunk| chunk.key.is_some());
+            let text = if is_under {
+                format!("{CLEAR}\n")
+            } else {
+                String::new()
+            };
             self.chunks.push_back(Chunk {
                 first: msn,
                 sequence,
                 start: segment.start,
-                text: Arc::default(),
+                text: Arc::new(text),
                 map: String::new(),
+                key: None,
             });
         }
         if let Some(chunk) = self.chunks.back_mut() {
-            let mut map = Some(chunk.map.as_str());
+            let mut force = Force {
+                map: Some(chunk.map.as_str()),
+                key: chunk.key.as_ref(),
+            };
             segment
-                .write(&mut map, Arc::make_mut(&mut chunk.text))
+                .write(&mut force, Arc::make_mut(&mut chunk.text))
                 .expect("writing to a String does not fail");
             chunk.map.clone_from(&segment.map);
+            chunk.key.clone_from(&segment.key);
         }
     }
 

@@ -9,6 +9,7 @@ mod render;
 use std::time::Duration;
 
 use crate::id::{Msn, PartIndex, TrackId};
+use crate::path::KeyId;
 
 pub use date::{DateRange, Splice};
 pub use dvr::{Dvr, Kind, SEGMENTS_PER_CHUNK};
@@ -45,8 +46,10 @@ pub struct Media {
 pub struct Segment {
     /// URI and EXTINF; `None` while parts of it are still to come.
     pub whole: Option<Whole>,
-    /// URI of its init segment.
+    /// URI of its init segment, which is clear.
     pub map: String,
+    /// EXT-X-KEY of its media; none where it is clear.
+    pub key: Option<Key>,
     /// EXT-X-DISCONTINUITY tags before it; several where ladders came and went without a segment.
     pub discontinuities: u64,
     /// EXT-X-PROGRAM-DATE-TIME: program time of its start.
@@ -55,6 +58,28 @@ pub struct Segment {
     pub gap: bool,
     /// Parts still listed; none for segments further than three target durations from the end.
     pub parts: Vec<Part>,
+}
+
+/// EXT-X-KEY.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Key {
+    /// METHOD.
+    pub method: Method,
+    /// URI.
+    pub uri: String,
+    /// IV.
+    pub iv: [u8; 16],
+    /// KEYFORMAT, and the key's id for formats whose players ask by that; `identity` where there is none.
+    pub format: Option<(String, KeyId)>,
+}
+
+/// METHOD of an EXT-X-KEY.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Method {
+    /// AES-128: whole parts and segments.
+    Aes128,
+    /// SAMPLE-AES: samples.
+    SampleAes,
 }
 
 /// What only a finished segment has.

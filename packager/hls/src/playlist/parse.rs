@@ -50,6 +50,8 @@ pub struct Segment {
     pub duration: Duration,
     /// URI of the EXT-X-MAP in force.
     pub map: Option<String>,
+    /// Attribute list of the EXT-X-KEY in force, the last one of several formats; none where it is clear.
+    pub key: Option<String>,
     /// EXT-X-DISCONTINUITY tags before it.
     pub discontinuities: u64,
     /// EXT-X-PROGRAM-DATE-TIME, as written.
@@ -80,6 +82,14 @@ pub enum Error {
     /// A tag whose value does not follow its grammar.
     #[error("line {0}: malformed {1}")]
     Malformed(usize, &'static str),
+}
+
+impl Segment {
+    /// Whether it is encrypted as a whole, so that it is not its parts one after the other: AES-128 and its like.
+    pub fn is_sealed(&self) -> bool {
+        let method = self.key.as_deref().and_then(|list| plain(list, "METHOD"));
+        method.is_some_and(|method| !method.starts_with("SAMPLE-AES"))
+    }
 }
 
 impl Parsed {
@@ -136,6 +146,7 @@ pub fn parse(text: &str) -> Result<Parsed, Error> {
 struct Reader {
     out: Parsed,
     map: Option<String>,
+    key: Option<String>,
     open: Segment,
     touched: bool,
 }
@@ -173,7 +184,11 @@ impl Reader {
                 self.open.date_time = Some(value.to_owned());
                 self.segment_tag();
             }
-            "-X-KEY" => self.segment_tag(),
+            "-X-KEY" => {
+                let method = plain(value, "METHOD").ok_or(bad("EXT-X-KEY"))?;
+                self.key = (method != "NONE").then(|| value.to_owned());
+                self.segment_tag();
+            }
             "-X-GAP" => self.open.gap = true,
             "-X-BYTERANGE" => return Err(Error::Unsupported("EXT-X-BYTERANGE")),
             "-X-DEFINE" => return Err(Error::Unsupported("EXT-X-DEFINE")),
@@ -241,6 +256,7 @@ impl Reader {
     fn push(&mut self) {
         let mut segment = std::mem::take(&mut self.open);
         segment.map.clone_from(&self.map);
+        segment.key.clone_from(&self.key);
         self.out.segments.push(segment);
         self.touched = false;
     }

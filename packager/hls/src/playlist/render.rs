@@ -1,9 +1,12 @@
 //! Playlists as text. Rendered once per version and shared, so clarity is worth more than nanoseconds.
 
+#[cfg(test)]
+mod tests;
+
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use super::{Media, Multivariant, Segment};
+use super::{Key, Media, Method, Multivariant, Segment};
 use crate::path::{DVR, MEDIA, sibling};
 use crate::time::date_time;
 
@@ -42,9 +45,9 @@ impl Media {
             self.discontinuity_sequence
         )?;
         self.dates.iter().try_for_each(|range| range.write(out))?;
-        let mut map = None;
+        let mut force = Force::default();
         for segment in &self.segments {
-            segment.write(&mut map, out)?;
+            segment.write(&mut force, out)?;
         }
         if let Some(hint) = &self.hint {
             writeln!(out, "#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"{hint}\"")?;
@@ -63,16 +66,66 @@ impl Media {
     }
 }
 
+/// What applies until it is said otherwise.
+#[derive(Default)]
+pub(super) struct Force<'a> {
+    pub(super) map: Option<&'a str>,
+    pub(super) key: Option<&'a Key>,
+}
+
+impl<'a> Force<'a> {
+    /// Says what changes with a segment. rfc8216bis §4.4.4.4: a KEY applies to every MAP behind it, too. Ours are clear,
+    /// and SAMPLE-AES finds no samples in them.
+    fn change(&mut self, segment: &'a Segment, out: &mut String) -> std::fmt::Result {
+        if self.map != Some(&segment.map) {
+            if self.key.is_some_and(|key| key.method == Method::Aes128) {
+                writeln!(out, "{CLEAR}")?;
+                self.key = None;
+            }
+            writeln!(out, "#EXT-X-MAP:URI=\"{}\"", segment.map)?;
+            self.map = Some(&segment.map);
+        }
+        let key = segment.key.as_ref();
+        if key != self.key {
+            match key {
+                Some(key) => key.write(out)?,
+                None => writeln!(out, "{CLEAR}")?,
+            }
+            self.key = key;
+        }
+        Ok(())
+    }
+}
+
+/// rfc8216bis §4.4.4.4: without any other attribute.
+pub(super) const CLEAR: &str = "#EXT-X-KEY:METHOD=NONE";
+
+impl Key {
+    fn write(&self, out: &mut String) -> std::fmt::Result {
+        let method = match self.method {
+            Method::Aes128 => "AES-128",
+            Method::SampleAes => "SAMPLE-AES",
+        };
+        let iv = u128::from_be_bytes(self.iv);
+        write!(
+            out,
+            "#EXT-X-KEY:METHOD={method},URI=\"{}\",IV=0x{iv:032x}",
+            self.uri
+        )?;
+        match &self.format {
+            Some((format, kid)) => writeln!(out, ",KEYFORMAT=\"{format}\",KEYID=0x{kid}"),
+            None => writeln!(out, ",KEYFORMAT=\"identity\""),
+        }
+    }
+}
+
 impl Segment {
     /// rfc8216bis §4.4.4.9: what applies to a segment stands before its first part.
-    pub(super) fn write<'a>(&'a self, map: &mut Option<&'a str>, out: &mut String) -> std::fmt::Result {
+    pub(super) fn write<'a>(&'a self, force: &mut Force<'a>, out: &mut String) -> std::fmt::Result {
         for _ in 0..self.discontinuities {
             writeln!(out, "#EXT-X-DISCONTINUITY")?;
         }
-        if *map != Some(&self.map) {
-            writeln!(out, "#EXT-X-MAP:URI=\"{}\"", self.map)?;
-            *map = Some(&self.map);
-        }
+        force.change(self, out)?;
         writeln!(out, "#EXT-X-PROGRAM-DATE-TIME:{}", date_time(self.start))?;
         for part in &self.parts {
             write!(

@@ -70,6 +70,7 @@ impl Timeline {
         Segment {
             whole: self.is_whole(msn).then_some(Whole { uri, duration }),
             map: life.map(track).to_owned(),
+            key: None,
             discontinuities: life.tags(msn),
             start: self.start(msn),
             gap: shares.contains(&Share::Gap),
@@ -88,6 +89,7 @@ impl Timeline {
                 duration: end.saturating_sub(start),
             }),
             map: life.map(track).to_owned(),
+            key: None,
             discontinuities: life.tags(msn),
             start,
             gap: true,

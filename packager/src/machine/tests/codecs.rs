@@ -8,14 +8,14 @@ use std::process::Command;
 const CELLS: u64 = 6;
 const FRAMES: u64 = 15 * CELLS;
 
-struct Coded {
+pub(super) struct Coded {
     /// Body of the box that configures a decoder.
-    config: Bytes,
-    units: Vec<Bytes>,
+    pub(super) config: Bytes,
+    pub(super) units: Vec<Bytes>,
 }
 
 /// Four seconds of an encoder's, from FFmpeg's own fragments.
-fn coded(folder: &Path, source: &str, encoder: &[&str], name: &str) -> Coded {
+pub(super) fn coded(folder: &Path, source: &str, encoder: &[&str], name: &str) -> Coded {
     let path = folder.join(format!("{name}-in.mp4"));
     let mut ffmpeg = Command::new("ffmpeg");
     ffmpeg.args(["-v", "error", "-y", "-f", "lavfi", "-i", source, "-t", "4"]);
@@ -37,10 +37,12 @@ fn coded(folder: &Path, source: &str, encoder: &[&str], name: &str) -> Coded {
     }
 }
 
-fn said(program: &str, args: &[&str], path: &Path) -> String {
+pub(super) fn said(program: &str, before: &[&str], args: &[&str], path: &Path) -> String {
     let mut command = Command::new(program);
     let output = command
-        .args(["-v", "error", "-i"])
+        .args(["-v", "error"])
+        .args(before)
+        .arg("-i")
         .arg(path)
         .args(args)
         .output()
@@ -110,7 +112,7 @@ fn what_is_published_of_every_codec_decodes() {
         ..like.clone()
     };
     hello.shape.tracks = codecs.into_iter().map(track).collect();
-    let mut machine = Machine::new(&hello, WINDOW, 0).unwrap();
+    let mut machine = Machine::new(&hello, WINDOW, 0, Arc::default()).unwrap();
     let inits = machine
         .view(Cell(FIRST), 0, Duration::ZERO)
         .tracks
@@ -165,8 +167,8 @@ fn what_is_published_of_every_codec_decodes() {
     ]) {
         let path = folder.path().join("out.mp4");
         std::fs::write(&path, file).unwrap();
-        assert_eq!(said("ffprobe", &probe, &path).trim(), expected);
-        said("ffmpeg", &["-xerror", "-f", "null", "-"], &path);
+        assert_eq!(said("ffprobe", &[], &probe, &path).trim(), expected);
+        said("ffmpeg", &[], &["-xerror", "-f", "null", "-"], &path);
     }
 }
 
@@ -182,7 +184,10 @@ fn aac_and_opus_in_one_stream_are_refused() {
         },
         ..aac
     });
-    assert!(matches!(Machine::new(&hello, WINDOW, 0), Err(Refusal::Sound)));
+    assert!(matches!(
+        Machine::new(&hello, WINDOW, 0, Arc::default()),
+        Err(Refusal::Sound)
+    ));
     hello.shape.tracks.remove(1);
-    assert!(Machine::new(&hello, WINDOW, 0).is_ok());
+    assert!(Machine::new(&hello, WINDOW, 0, Arc::default()).is_ok());
 }

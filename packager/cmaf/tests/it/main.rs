@@ -1,0 +1,6 @@
+//! Bytes of ours, as FFmpeg reads them.
+
+#[cfg(test)]
+mod protect;
+#[cfg(test)]
+mod stage;
