@@ -71,9 +71,11 @@ impl Edge {
             Err(refused) => refusal(&refused),
         };
         let kind = match &resource {
-            Resource::Multivariant(_) | Resource::Media(..) | Resource::Dvr(_) | Resource::DvrMedia(..) => {
-                PLAYLIST
-            }
+            Resource::Multivariant(_)
+            | Resource::Media(..)
+            | Resource::Dvr(_)
+            | Resource::DvrMedia(..)
+            | Resource::Frames(..) => PLAYLIST,
             Resource::Object(_, _, Name::Part(_)) => PART,
             Resource::Key(..) | Resource::Object(_, _, Name::Init(_) | Name::Segment(_)) => OBJECT,
         };
@@ -108,7 +110,7 @@ impl Shared {
                 let directives = directives(query)?;
                 self.wait(stream, id).await?.playlist(&directives).await
             }
-            Resource::Dvr(_) | Resource::DvrMedia(..) => {
+            Resource::Dvr(_) | Resource::DvrMedia(..) | Resource::Frames(..) => {
                 let skip = directives(query)?.skip;
                 rewind::playlist(&self.streams, resource, skip)
                     .await

@@ -19,6 +19,7 @@ use crate::access::{self, Key, Ledger};
 use crate::config;
 use crate::metrics::OriginMeter;
 use crate::rewind::Rewind;
+use crate::spool::List;
 use crate::window::{Stream, Streams, Track, View};
 
 /// How long a request for a stream that is known but has not started may wait.
@@ -82,14 +83,15 @@ impl Shared {
         let view = wait.started().await?;
         wait.deadline = Instant::now() + view.position.map_or(START_WAIT, |at| at.longest_wait());
         let given = match &resource {
-            Resource::Multivariant(_) => (multivariant(&view), None),
+            Resource::Multivariant(_) => {
+                let over = view.position.filter(|position| position.ended);
+                let whole = over.and_then(|_| self.rewind.whole(&stream));
+                (whole.unwrap_or_else(|| multivariant(&view)), None)
+            }
             Resource::Key(_, kid) => (self.key(&stream, &view, *kid)?, None),
             Resource::Dvr(_) => (self.rewind.multivariant(&stream)?, None),
-            Resource::DvrMedia(_, track) => {
-                let directives = directives(uri)?;
-                let (found, version) = self.rewind.playlist(&stream, track, directives.skip)?;
-                (found, Some(version))
-            }
+            Resource::DvrMedia(_, track) => self.recorded(&stream, track, List::Segments, uri)?,
+            Resource::Frames(_, track) => self.recorded(&stream, track, List::Frames, uri)?,
             Resource::Media(_, track) => {
                 let directives = directives(uri)?;
                 let whole = match view.position {
@@ -114,6 +116,18 @@ impl Shared {
             },
         };
         Ok((resource, given))
+    }
+
+    fn recorded(
+        &self,
+        stream: &Stream,
+        track: &TrackId,
+        list: List,
+        uri: &http::Uri,
+    ) -> Result<Given, Refused> {
+        let skip = directives(uri)?.skip;
+        let (found, version) = self.rewind.playlist(stream, track, list, skip)?;
+        Ok((found, Some(version)))
     }
 
     /// A key under which something is, or was a moment ago: not the next one.

@@ -16,7 +16,7 @@ use tokio::sync::Semaphore;
 
 use crate::config::Dvr;
 use crate::metrics::DvrMeter;
-use crate::spool::{Lost, Shelf};
+use crate::spool::{List, Lost, Shelf};
 use crate::window::Stream;
 
 /// Retry-After where the disk is too busy, and where a recording has only begun: seconds.
@@ -72,11 +72,18 @@ impl Rewind {
         &self,
         stream: &Stream,
         track: &TrackId,
+        list: List,
         skip: Option<Skip>,
     ) -> Result<(Found, Cell), Refused> {
         let shelf = self.shelf(stream)?;
-        let (forms, version) = match (shelf.playlist(track), shelf.kind(track)) {
+        let (forms, version) = match (shelf.playlist(track, list), shelf.kind(track)) {
             (Some(rendered), _) => rendered,
+            (None, Some(_)) if list == List::Frames && !shelf.has_frames(track) => {
+                return Err(Refused::new(
+                    StatusCode::NOT_FOUND,
+                    "no key frames that can be had alone",
+                ));
+            }
             (None, Some(_)) => return Err(begun()),
             (None, None) => return Err(Refused::new(StatusCode::NOT_FOUND, "no such track")),
         };
@@ -86,8 +93,14 @@ impl Rewind {
     /// The whole event under the name of the live playlist, once it is over and those who watched it have seen that.
     pub(crate) fn finished(&self, stream: &Stream, track: &TrackId) -> Option<Found> {
         let shelf = self.shelf(stream).ok().filter(|shelf| shelf.is_finished(SEEN))?;
-        let (forms, _) = shelf.playlist(track)?;
+        let (forms, _) = shelf.playlist(track, List::Segments)?;
         Some(playlist(forms.form(None), &shelf))
+    }
+
+    /// The same of the multivariant playlist.
+    pub(crate) fn whole(&self, stream: &Stream) -> Option<Found> {
+        let shelf = self.shelf(stream).ok().filter(|shelf| shelf.is_finished(SEEN))?;
+        Some(playlist(Form::new(shelf.whole()?), &shelf))
     }
 
     pub(crate) fn init(&self, stream: &Stream, track: &TrackId, hash: Hash) -> Result<Found, Refused> {

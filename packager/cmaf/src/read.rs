@@ -25,6 +25,35 @@ impl Part {
     }
 }
 
+/// Bytes of a part up to the end of its first sample: what a player needs to show that alone.
+pub fn first_sample(part: &[u8]) -> Result<usize, Error> {
+    let mut bytes = part;
+    while let Some(header) = Header::decode_maybe(&mut bytes)? {
+        let length = header.size.ok_or(Error::Missing("box size"))?;
+        if header.kind == Moof::KIND {
+            let at = part.len() - bytes.len() - HEAD;
+            let moof = Moof::decode_atom(&header, &mut bytes)?;
+            let traf = moof.traf.first().ok_or(Error::Missing("traf"))?;
+            let run = traf.trun.first().ok_or(Error::Missing("trun"))?;
+            let first = run.samples.iter().next().and_then(|entry| entry.size);
+            let size = first.or(traf.tfhd.default_sample_size);
+            let size = size.ok_or(Error::Missing("sample size"))?;
+            let offset = usize::try_from(run.data_offset.unwrap_or(0)).map_err(|_| Error::TooLarge)?;
+            let end = at.saturating_add(offset).saturating_add(size as usize);
+            return if end <= part.len() {
+                Ok(end)
+            } else {
+                Err(Error::Missing("sample data"))
+            };
+        }
+        bytes = bytes.get(length..).ok_or(Error::Missing("end of box"))?;
+    }
+    Err(Error::Missing("moof"))
+}
+
+/// Size and kind of a box; ours are none that need longer sizes.
+const HEAD: usize = 8;
+
 /// All fragments in a part's or segment's bytes. Other boxes are passed over.
 pub fn parts(mut bytes: &[u8]) -> Result<Vec<Part>, Error> {
     let mut parts = Vec::new();

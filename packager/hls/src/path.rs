@@ -9,6 +9,8 @@ pub const TARGET_BYTES_MAX: usize = 1_024;
 pub(crate) const MEDIA: &str = "media.m3u8";
 /// Name of a playlist for rewinding, a stream's and a track's.
 pub(crate) const DVR: &str = "dvr.m3u8";
+/// Name of a track's playlist of key frames.
+pub(crate) const FRAMES: &str = "iframes.m3u8";
 
 /// What a path names.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -23,6 +25,8 @@ pub enum Resource {
     Dvr(StreamId),
     /// `/live/{stream}/{track}/dvr.m3u8`
     DvrMedia(StreamId, TrackId),
+    /// `/live/{stream}/{track}/iframes.m3u8`: the key frames of the recording, for scrubbing
+    Frames(StreamId, TrackId),
     /// `/live/{stream}/{track}/{object}`
     Object(StreamId, TrackId, Object),
 }
@@ -128,6 +132,7 @@ impl Resource {
         match third {
             MEDIA => Some(Self::Media(stream, track)),
             DVR => Some(Self::DvrMedia(stream, track)),
+            FRAMES => Some(Self::Frames(stream, track)),
             _ => Object::parse(third).map(|object| Self::Object(stream, track, object)),
         }
     }
@@ -140,6 +145,7 @@ impl Resource {
             Self::Media(stream, track) => format!("/live/{stream}/{track}/{MEDIA}"),
             Self::Dvr(stream) => format!("/live/{stream}/{DVR}"),
             Self::DvrMedia(stream, track) => format!("/live/{stream}/{track}/{DVR}"),
+            Self::Frames(stream, track) => format!("/live/{stream}/{track}/{FRAMES}"),
             Self::Object(stream, track, object) => format!("/live/{stream}/{track}/{}", object.uri()),
         }
     }
@@ -152,6 +158,7 @@ impl Resource {
             | Self::Media(stream, _)
             | Self::Dvr(stream)
             | Self::DvrMedia(stream, _)
+            | Self::Frames(stream, _)
             | Self::Object(stream, _, _) => stream,
         }
     }
@@ -333,7 +340,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_resource_is_read_back(n in any::<u64>(), which in 0usize..8) {
+        fn every_resource_is_read_back(n in any::<u64>(), which in 0usize..9) {
             let stream = StreamId::new("main").unwrap();
             let track = TrackId::new("360p").unwrap();
             let object = |o| Resource::Object(stream.clone(), track.clone(), o);
@@ -344,7 +351,8 @@ mod tests {
                 3 => object(Object::Part(Cell(n))),
                 4 => Resource::Dvr(stream),
                 5 => Resource::DvrMedia(stream, track),
-                6 => Resource::Key(stream, KeyId((u128::from(n) << 32).to_be_bytes())),
+                6 => Resource::Frames(stream, track),
+                7 => Resource::Key(stream, KeyId((u128::from(n) << 32).to_be_bytes())),
                 _ => object(Object::Segment(Msn(n))),
             };
             prop_assert_eq!(Resource::parse(&resource.path()), Some(resource));

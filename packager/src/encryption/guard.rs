@@ -109,6 +109,11 @@ impl Guard {
         layout.part(key, part.sequence, part.decode_time, &part.samples)
     }
 
+    /// Whether segments are fragments one after the other, as they were cut: AES-128 makes them one cipher text.
+    pub(crate) fn keeps_fragments(&self) -> bool {
+        self.under().is_none_or(|under| under.method == Method::SampleAes)
+    }
+
     /// What makes a segment of its published parts.
     pub(crate) fn joiner(&self, msn: Msn) -> Joiner {
         let whole = self.under().is_some_and(|under| under.method == Method::Aes128);

@@ -90,12 +90,14 @@ fn put_cell(kept: &Kept, out: &mut BytesMut) {
             offset: 0,
             length: 0,
             sum: 0,
+            frame: 0,
         });
         out.put_u8(flags);
         out.put_u64(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX));
         out.put_u64(extent.offset);
         out.put_u32(extent.length);
         out.put_u32(extent.sum);
+        out.put_u32(extent.frame);
     }
 }
 
@@ -203,6 +205,7 @@ fn get_cell(body: &mut Bytes) -> Option<Kept> {
             offset: body.try_get_u64().ok()?,
             length: body.try_get_u32().ok()?,
             sum: body.try_get_u32().ok()?,
+            frame: body.try_get_u32().ok()?,
         };
         shares.push(if flags & MEDIA == 0 {
             (Share::Gap, None)
@@ -254,6 +257,7 @@ mod tests {
                 offset,
                 length: sum / 2,
                 sum,
+                frame: sum / 4,
             };
             (
                 Share::Media {

@@ -32,6 +32,8 @@ pub(crate) struct Extent {
     pub(crate) length: u32,
     /// CRC32C of the bytes.
     pub(crate) sum: u32,
+    /// Bytes up to the end of the first sample where that is a key frame that can be had alone; 0 elsewhere.
+    pub(crate) frame: u32,
 }
 
 /// A cell that is on disk: each track's share, and where its bytes are unless it is a gap.

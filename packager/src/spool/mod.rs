@@ -26,5 +26,5 @@ mod writer;
 pub(crate) use entry::Life;
 pub(crate) use load::{Loaded, open};
 pub(crate) use queue::{Job, Spool};
-pub(crate) use shelf::{Lost, Shelf};
+pub(crate) use shelf::{List, Lost, Shelf};
 pub(crate) use tape::mark;

@@ -8,7 +8,8 @@ use bytes::Bytes;
 use feed::Shape;
 use hls::id::{Cell, Msn, TrackId};
 use hls::path::{Hash, KeyId};
-use hls::playlist::{DateRange, Dvr, Kind};
+use hls::playlist::{DateRange, Dvr, Frame, Kind, Range, Segment};
+use hls::time::Grid;
 use hls::timeline::Timeline;
 
 use super::entry::{Entry, Extent, Kept, Life};
@@ -32,6 +33,9 @@ pub(crate) struct Recording {
 struct List {
     guard: Guard,
     tracks: Vec<Dvr>,
+    /// Key frames of tracks that are video.
+    frames: Vec<Option<Dvr>>,
+    grid: Grid,
     next: Msn,
     dates: Vec<DateRange>,
     /// Extents of each track's parts in a segment; empty where the segment is a gap.
@@ -57,6 +61,16 @@ impl Recording {
         let mut list = List {
             guard,
             tracks: vec![Dvr::new(target); shape.tracks.len()],
+            frames: shape
+                .tracks
+                .iter()
+                .map(|track| {
+                    track
+                        .is_video()
+                        .then(|| Dvr::of_frames(target, shape.grid.segment_gops()))
+                })
+                .collect(),
+            grid: shape.grid,
             next: shape.grid.msn(from),
             dates: Vec::new(),
             index: BTreeMap::new(),
@@ -105,6 +119,16 @@ impl Recording {
     /// A track's playlist and the date ranges it lists, to be rendered where nobody waits for the lock.
     pub(crate) fn playlist(&self, track: usize) -> Option<(Dvr, Vec<DateRange>)> {
         Some((self.list.tracks.get(track)?.clone(), self.list.dates.clone()))
+    }
+
+    /// A track's playlist of key frames; none of one that is sound, or whose bytes are no fragments.
+    pub(crate) fn frames(&self, track: usize) -> Option<Dvr> {
+        self.list.frames.get(track)?.clone().filter(|_| self.has_frames())
+    }
+
+    /// Whether key frames can be had alone: not under AES-128, which is of whole segments.
+    pub(crate) fn has_frames(&self) -> bool {
+        self.list.guard.keeps_fragments()
     }
 
     /// Where a segment's bytes are, and when its last part was published.
@@ -162,6 +186,7 @@ impl Recording {
             return false;
         };
         list.tracks.iter_mut().for_each(Dvr::trim);
+        list.frames.iter_mut().flatten().for_each(Dvr::trim);
         list.dates.retain(|range| {
             let end = range.duration.map(|duration| range.start + duration);
             end.is_none_or(|end| end >= start)
@@ -228,6 +253,16 @@ impl List {
                 let inits = self.inits.get(track).map_or(&[][..], Vec::as_slice);
                 self.guard.mark(track, msn, inits, &mut segment);
                 dvr.push(msn, sequence, &segment);
+                if let Some(Some(list)) = self.frames.get_mut(track) {
+                    let extents = filed.as_ref().and_then(|filed| filed.tracks.get(track));
+                    let extents = extents.filter(|_| !segment.gap).map_or(&[][..], Vec::as_slice);
+                    let mut frames = frames(extents, &segment, &self.grid);
+                    if timeline.is_ended() && msn == whole {
+                        // Nothing comes behind it whose number would have to be right.
+                        frames.retain(|frame| frame.range.is_some());
+                    }
+                    list.push_frames(msn, sequence, &segment, &frames);
+                }
                 if segment.gap
                     && let Some(extents) = filed.as_mut().and_then(|filed| filed.tracks.get_mut(track))
                 {
@@ -237,7 +272,8 @@ impl List {
             self.version += 1;
         }
         if timeline.is_ended() {
-            self.tracks.iter_mut().for_each(Dvr::end);
+            let frames = self.frames.iter_mut().flatten();
+            self.tracks.iter_mut().chain(frames).for_each(Dvr::end);
             self.version += 1;
         }
     }
@@ -253,6 +289,33 @@ impl List {
             self.dates.drain(..self.dates.len() - DATES_MAX);
         }
     }
+}
+
+/// A segment's key frames: one for each GOP that it has room for, so that their numbers follow from the segment's.
+fn frames(extents: &[Extent], segment: &Segment, grid: &Grid) -> Vec<Frame> {
+    let nominal = grid.cell_duration() * grid.gop_parts();
+    let (mut offset, mut found) = (0, Vec::new());
+    for extent in extents {
+        let length = u64::from(extent.frame);
+        if length > 0 {
+            found.push(Range { offset, length });
+        }
+        offset += u64::from(extent.length);
+    }
+    let whole = segment
+        .whole
+        .as_ref()
+        .map_or(Duration::ZERO, |whole| whole.duration);
+    let each = grid.segment_gops();
+    let mut rest = whole;
+    (0..each)
+        .map(|n| {
+            let duration = if n + 1 < each { nominal.min(rest) } else { rest };
+            rest = rest.saturating_sub(duration);
+            let range = usize::try_from(n).ok().and_then(|n| found.get(n).copied());
+            Frame { duration, range }
+        })
+        .collect()
 }
 
 /// A playlist for rewinding, or the whole event once it is over.
@@ -280,6 +343,7 @@ mod tests {
             offset: cell % 4,
             length: 1,
             sum: 0,
+            frame: u32::from(cell.is_multiple_of(2)),
         };
         Entry::Cell(Kept {
             cell: Cell(cell),

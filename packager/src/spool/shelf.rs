@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use hls::id::{Cell, Msn, StreamId, TrackId};
 use hls::path::{Hash, KeyId};
+use hls::playlist::Multivariant;
 use listen::playlist::Forms;
 
 use super::disk;
@@ -31,9 +32,17 @@ pub(crate) struct Shelf {
     /// Written by the spool's thread; held for no more than a copy.
     recording: RwLock<Option<Recording>>,
     /// The newest text of each track, and its version. Held while it is rendered, so that it is rendered once.
-    rendered: Mutex<BTreeMap<usize, (u64, Forms)>>,
+    rendered: Mutex<BTreeMap<(usize, List), (u64, Forms)>>,
     /// When the feed has said that the event is over.
     over: OnceLock<Instant>,
+}
+
+/// What a track's playlist lists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum List {
+    Segments,
+    /// Key frames.
+    Frames,
 }
 
 /// Why a segment is not given.
@@ -102,30 +111,53 @@ impl Shelf {
         })
     }
 
+    /// Whether its key frames can be had alone.
+    pub(crate) fn has_frames(&self, id: &TrackId) -> bool {
+        let frames = self.look(|recording| recording.frames(recording.track(id)?).map(drop));
+        frames.is_some()
+    }
+
     pub(crate) fn target_duration(&self) -> Duration {
         let target = self.look(|recording| Some(recording.shape().grid.target_duration()));
         target.unwrap_or_default()
     }
 
     /// A track's playlist and its version; none while it is too short.
-    pub(crate) fn playlist(&self, id: &TrackId) -> Option<(Forms, u64)> {
+    pub(crate) fn playlist(&self, id: &TrackId, list: List) -> Option<(Forms, u64)> {
         let mut rendered = self.rendered.lock().unwrap_or_else(PoisonError::into_inner);
         let (track, version) = self.look(|recording| Some((recording.track(id)?, recording.version())))?;
-        if let Some((_, forms)) = rendered.get(&track).filter(|(known, _)| *known == version) {
+        if let Some((_, forms)) = rendered
+            .get(&(track, list))
+            .filter(|(known, _)| *known == version)
+        {
             return Some((forms.clone(), version));
         }
-        let (dvr, dates) = self.look(|recording| recording.playlist(track))?;
+        let (dvr, dates) = self.look(|recording| match list {
+            List::Segments => recording.playlist(track),
+            List::Frames => Some((recording.frames(track)?, Vec::new())),
+        })?;
         let forms = Forms::of_recording(render(&dvr, &dates)?);
-        rendered.insert(track, (version, forms.clone()));
+        rendered.insert((track, list), (version, forms.clone()));
         Some((forms, version))
     }
 
     /// The multivariant playlist for rewinding; none while a track's playlist is too short.
     pub(crate) fn multivariant(&self) -> Option<Bytes> {
+        let (announced, frames) = self.announced()?;
+        Some(announced.render_dvr(frames).into())
+    }
+
+    /// The same under the names of the live playlists, once the event is over.
+    pub(crate) fn whole(&self) -> Option<Bytes> {
+        let (announced, frames) = self.announced()?;
+        Some(announced.render_recording(frames).into())
+    }
+
+    fn announced(&self) -> Option<(Multivariant, bool)> {
         let hello = self.look(|recording| Some(recording.life().hello.clone()))?;
-        self.playlist(&hello.shape.tracks.first()?.id)?;
-        let described = Described::of(&hello).ok()?;
-        Some(described.announced.render_dvr().into())
+        self.playlist(&hello.shape.tracks.first()?.id, List::Segments)?;
+        let frames = self.look(|recording| Some(recording.has_frames()))?;
+        Some((Described::of(&hello).ok()?.announced, frames))
     }
 
     pub(crate) fn init(&self, id: &TrackId, hash: Hash) -> Option<Bytes> {

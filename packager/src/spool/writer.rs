@@ -207,6 +207,19 @@ impl Writer {
     }
 }
 
+/// Bytes up to the end of a part's key frame; 0 where it has none that can be told.
+fn frame(share: &Share, bytes: &[u8]) -> u32 {
+    let opens = matches!(
+        share,
+        Share::Media {
+            independent: true,
+            ..
+        }
+    );
+    let end = opens.then(|| cmaf::read::first_sample(bytes).ok()).flatten();
+    end.and_then(|end| u32::try_from(end).ok()).unwrap_or(0)
+}
+
 /// False where it could not be removed; it is then counted on.
 fn remove_all(past: &Past) -> bool {
     match fs::remove_dir_all(&past.dir) {
@@ -348,7 +361,7 @@ impl Event {
             .ok_or_else(|| io::Error::other("no segment is open"))?;
         let mut offset = open.length;
         let mut shares = Vec::with_capacity(job.parts.len());
-        for (share, bytes) in &job.parts {
+        for ((share, bytes), track) in job.parts.iter().zip(&job.life.hello.shape.tracks) {
             let Some(bytes) = bytes else {
                 shares.push((Share::Gap, None));
                 continue;
@@ -356,7 +369,16 @@ impl Event {
             open.file.write_all(bytes)?;
             let length = u32::try_from(bytes.len()).map_err(io::Error::other)?;
             let sum = crc32c::crc32c(bytes);
-            shares.push((*share, Some(Extent { offset, length, sum })));
+            let frame = if track.is_video() { frame(share, bytes) } else { 0 };
+            shares.push((
+                *share,
+                Some(Extent {
+                    offset,
+                    length,
+                    sum,
+                    frame,
+                }),
+            ));
             offset += u64::from(length);
         }
         open.length = offset;

@@ -13,6 +13,8 @@ mod events;
 #[cfg(test)]
 mod fetch;
 #[cfg(test)]
+mod frames;
+#[cfg(test)]
 mod headers;
 #[cfg(test)]
 mod lives;

@@ -172,12 +172,14 @@ fn rule_87_a_definition_is_of_one_kind_and_name(text: &str) -> Vec<String> {
     out
 }
 
-/// rfc8216bis §4.4.3.6 and §4.4.4.5: each picture a range of bytes, behind the init segment.
+/// rfc8216bis §4.4.3.6 and §4.4.4.5: each picture a range of bytes, behind the init segment. One that never came has
+/// none.
 fn rule_89_i_frames_are_ranges_behind_a_map(text: &str) -> Vec<String> {
     if !has(text, "#EXT-X-I-FRAMES-ONLY") {
         return Vec::new();
     }
-    let pictures = tags(text, "#EXTINF").count();
+    let gaps = text.lines().filter(|line| *line == "#EXT-X-GAP").count();
+    let pictures = tags(text, "#EXTINF").count().saturating_sub(gaps);
     let place = |range: &str| {
         let mut numbers = range.split('@').map(|n| n.parse::<u64>().unwrap_or(0));
         numbers.next().is_some_and(|length| length > 0)

@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::frames::{self, Frame};
 use super::render::{CLEAR, Force, SKIP_TARGETS, Seconds};
 use super::{DateRange, Key, Segment};
 use crate::id::Msn;
@@ -17,6 +18,8 @@ pub const SEGMENTS_PER_CHUNK: u64 = 32;
 #[derive(Debug, Clone)]
 pub struct Dvr {
     target_duration: Duration,
+    /// Entries that each segment has: of one of key frames; none where segments are the entries.
+    frames: Option<u64>,
     /// Oldest first; only the last may grow.
     chunks: VecDeque<Chunk>,
     /// MSN of the segment to come, and program time of its start.
@@ -52,6 +55,7 @@ impl Dvr {
     pub fn new(target_duration: Duration) -> Self {
         Self {
             target_duration,
+            frames: None,
             chunks: VecDeque::new(),
             next: Msn(0),
             reached: Duration::ZERO,
@@ -59,9 +63,26 @@ impl Dvr {
         }
     }
 
+    /// A playlist without segments of which key frames are listed: as many of each.
+    pub fn of_frames(target_duration: Duration, each: u32) -> Self {
+        Self {
+            frames: Some(u64::from(each)),
+            ..Self::new(target_duration)
+        }
+    }
+
     /// Appends a whole segment; `sequence` is the EXT-X-DISCONTINUITY-SEQUENCE of a playlist that began with it. Every
     /// segment follows the one before, or the playlist begins anew with it.
     pub fn push(&mut self, msn: Msn, sequence: u64, segment: &Segment) {
+        self.append(msn, sequence, segment, None);
+    }
+
+    /// The same by its key frames.
+    pub fn push_frames(&mut self, msn: Msn, sequence: u64, segment: &Segment, frames: &[Frame]) {
+        self.append(msn, sequence, segment, Some(frames));
+    }
+
+    fn append(&mut self, msn: Msn, sequence: u64, segment: &Segment, frames: Option<&[Frame]>) {
         if msn != self.next {
             self.chunks.clear();
         }
@@ -91,9 +112,12 @@ impl Dvr {
                 map: Some(chunk.map.as_str()),
                 key: chunk.key.as_ref(),
             };
-            segment
-                .write(&mut force, Arc::make_mut(&mut chunk.text))
-                .expect("writing to a String does not fail");
+            let text = Arc::make_mut(&mut chunk.text);
+            match frames {
+                Some(frames) => frames::write(segment, frames, &mut force, text),
+                None => segment.write(&mut force, text),
+            }
+            .expect("writing to a String does not fail");
             chunk.map.clone_from(&segment.map);
             chunk.key.clone_from(&segment.key);
         }
@@ -171,7 +195,11 @@ impl Dvr {
         if kind == Kind::Vod {
             writeln!(out, "#EXT-X-PLAYLIST-TYPE:VOD")?;
         }
-        writeln!(out, "#EXT-X-MEDIA-SEQUENCE:{}", first.first)?;
+        if self.frames.is_some() {
+            writeln!(out, "#EXT-X-I-FRAMES-ONLY")?;
+        }
+        let number = first.first.0 * self.frames.unwrap_or(1);
+        writeln!(out, "#EXT-X-MEDIA-SEQUENCE:{number}")?;
         writeln!(out, "#EXT-X-DISCONTINUITY-SEQUENCE:{}", first.sequence)?;
         dates.iter().try_for_each(|range| range.write(out))
     }
@@ -265,6 +293,73 @@ mod tests {
             parsed.segments[0].map.is_some(),
             "a chunk names its init segment itself"
         );
+    }
+
+    #[test]
+    fn key_frames_are_numbered_by_their_segments() {
+        let mut stage = Stage::usual();
+        let target = stage.grid.target_duration();
+        let mut dvr = Dvr::of_frames(target, 2);
+        stage.feed(5 * SEGMENT);
+        let range = Some(crate::playlist::Range {
+            offset: 9,
+            length: 90,
+        });
+        let frame = |range| Frame {
+            duration: Duration::from_secs(1),
+            range,
+        };
+        for msn in (40_000_000..40_000_004).map(Msn) {
+            let segment = stage.timeline.whole_segment(0, msn).unwrap();
+            let frames = [frame(range), frame(range.filter(|_| msn.0 % 2 == 0))];
+            dvr.push_frames(msn, 0, &segment, &frames);
+        }
+        let text = text(&dvr);
+        assert_eq!(check::features(&text), []);
+        assert!(text.contains("#EXT-X-I-FRAMES-ONLY\n#EXT-X-MEDIA-SEQUENCE:80000000\n"));
+        assert!(text.contains("#EXTINF:1.00000,\n#EXT-X-BYTERANGE:90@9\nseg-40000000.m4s\n"));
+        assert!(text.contains("#EXT-X-GAP\n#EXTINF:1.00000,\nseg-40000001.m4s\n"));
+        let numbers = [text.matches("#EXTINF").count(), text.matches("BYTERANGE").count()];
+        assert_eq!(numbers, [8, 6]);
+    }
+
+    #[test]
+    fn keys_apply_from_chunk_to_chunk_as_they_are_said() {
+        let stage = {
+            let mut stage = Stage::usual();
+            stage.feed(SEGMENT);
+            stage
+        };
+        let mut dvr = Dvr::new(stage.grid.target_duration());
+        let key = |n| crate::playlist::Key {
+            method: crate::playlist::Method::Aes128,
+            uri: format!("../key-{n}"),
+            iv: [0; 16],
+            format: None,
+        };
+        let segment = stage.timeline.whole_segment(0, Msn(40_000_000)).unwrap();
+        // One key across the border of two chunks, then none across the next.
+        for n in 0..SEGMENTS_PER_CHUNK * 3 {
+            let mut segment = segment.clone();
+            segment.start += Duration::from_secs(2 * n);
+            segment.key = (n < SEGMENTS_PER_CHUNK * 2).then(|| key(n / (SEGMENTS_PER_CHUNK + 9)));
+            dvr.push(Msn(40_000_000 + n), 0, &segment);
+        }
+        for _ in 0..3 {
+            let parsed = parse(&text(&dvr)).unwrap();
+            assert_eq!(check::features(&text(&dvr)), []);
+            for (msn, segment) in (parsed.media_sequence.0 - 40_000_000..).zip(&parsed.segments) {
+                let said = segment.key.as_deref().unwrap_or_default();
+                let wanted = format!("../key-{}", msn / (SEGMENTS_PER_CHUNK + 9));
+                assert_eq!(
+                    said.contains(&wanted),
+                    msn < SEGMENTS_PER_CHUNK * 2,
+                    "{msn}: {said}"
+                );
+                assert_eq!(segment.is_sealed(), msn < SEGMENTS_PER_CHUNK * 2);
+            }
+            dvr.trim();
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 mod date;
 pub mod delta;
 mod dvr;
+mod frames;
 mod parse;
 mod render;
 
@@ -13,6 +14,7 @@ use crate::path::KeyId;
 
 pub use date::{DateRange, Splice};
 pub use dvr::{Dvr, Kind, SEGMENTS_PER_CHUNK};
+pub use frames::{Frame, Range};
 pub use parse::{Error, PLAYLIST_BYTES_MAX, Parsed, Segment as ParsedSegment, parse};
 pub(crate) use parse::{attribute, attributes};
 

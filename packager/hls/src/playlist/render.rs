@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::{Key, Media, Method, Multivariant, Segment};
-use crate::path::{DVR, MEDIA, sibling};
+use crate::path::{DVR, FRAMES, MEDIA, sibling};
 use crate::time::date_time;
 
 /// CAN-SKIP-UNTIL, target durations (rfc8216bis §4.4.3.8: at least six).
@@ -120,13 +120,17 @@ impl Key {
 }
 
 impl Segment {
-    /// rfc8216bis §4.4.4.9: what applies to a segment stands before its first part.
-    pub(super) fn write<'a>(&'a self, force: &mut Force<'a>, out: &mut String) -> std::fmt::Result {
+    pub(super) fn head<'a>(&'a self, force: &mut Force<'a>, out: &mut String) -> std::fmt::Result {
         for _ in 0..self.discontinuities {
             writeln!(out, "#EXT-X-DISCONTINUITY")?;
         }
         force.change(self, out)?;
-        writeln!(out, "#EXT-X-PROGRAM-DATE-TIME:{}", date_time(self.start))?;
+        writeln!(out, "#EXT-X-PROGRAM-DATE-TIME:{}", date_time(self.start))
+    }
+
+    /// rfc8216bis §4.4.4.9: what applies to a segment stands before its first part.
+    pub(super) fn write<'a>(&'a self, force: &mut Force<'a>, out: &mut String) -> std::fmt::Result {
+        self.head(force, out)?;
         for part in &self.parts {
             write!(
                 out,
@@ -155,19 +159,41 @@ impl Segment {
 impl Multivariant {
     /// The playlist's text.
     pub fn render(&self) -> String {
-        self.render_with(MEDIA)
+        self.render_with(MEDIA, false)
     }
 
-    /// The same renditions for rewinding.
-    pub fn render_dvr(&self) -> String {
-        self.render_with(DVR)
+    /// The same renditions for rewinding, with their key frames where those can be had alone.
+    pub fn render_dvr(&self, frames: bool) -> String {
+        self.render_with(DVR, frames)
     }
 
-    fn render_with(&self, file: &str) -> String {
+    /// The same once the event is over, and what was live is the recording.
+    pub fn render_recording(&self, frames: bool) -> String {
+        self.render_with(MEDIA, frames)
+    }
+
+    fn render_with(&self, file: &str, frames: bool) -> String {
         let mut out = String::new();
         self.write(file, &mut out)
+            .and_then(|()| if frames { self.frames(&mut out) } else { Ok(()) })
             .expect("writing to a String does not fail");
         out
+    }
+
+    /// rfc8216bis §4.4.6.3. The rate of key frames alone is no higher than that of all.
+    fn frames(&self, out: &mut String) -> std::fmt::Result {
+        for variant in &self.variants {
+            let (width, height) = variant.resolution;
+            writeln!(
+                out,
+                "#EXT-X-I-FRAME-STREAM-INF:BANDWIDTH={},AVERAGE-BANDWIDTH={},CODECS=\"{}\",RESOLUTION={width}x{height},URI=\"{}/{FRAMES}\"",
+                variant.bandwidth,
+                variant.average_bandwidth,
+                variant.codecs.first().map_or("", String::as_str),
+                variant.track
+            )?;
+        }
+        Ok(())
     }
 
     fn write(&self, file: &str, out: &mut String) -> std::fmt::Result {
