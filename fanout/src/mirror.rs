@@ -18,8 +18,11 @@ use crate::upstream::{Error, Object, Parents};
 
 /// First and last pause after a failure; doubled in between.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
-/// First and last pause between looks at a stream that has ended; doubled in between.
-const AFTER: (Duration, Duration) = (Duration::from_secs(3), Duration::from_secs(12));
+/// First and last pause between looks at a stream that has ended; doubled from one look to the next, once it has had
+/// the time to become a recording.
+const AFTER: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(12));
+/// Looks until then.
+const LOOKS: usize = 8;
 /// Longest a playlist request may take before the parent's target duration is known.
 const FIRST_WAIT: Duration = Duration::from_secs(12);
 
@@ -28,6 +31,8 @@ pub(crate) struct Mirror {
     pub(crate) track: Arc<Track>,
     pub(crate) parents: Arc<Parents>,
     pub(crate) fetch: Arc<Fetch>,
+    /// Where the multivariant playlist is.
+    pub(crate) names: Arc<Fetch>,
     pub(crate) tasks: TaskTracker,
     pub(crate) meter: Meter,
     pub(crate) linger: Duration,
@@ -110,12 +115,18 @@ impl Mirror {
             .unwrap_or_default()
     }
 
+    /// The stream's shape changed, so what its multivariant playlist says may have, too.
+    fn forget_multivariant(&self) {
+        let multivariant = Resource::Multivariant(self.track.stream.clone());
+        self.names.forget(&multivariant);
+    }
+
     /// An event that is over may become its whole recording, and another one may begin under its name.
     async fn what_follows(&self, path: &str) {
-        let mut pause = AFTER.0;
-        loop {
+        let doubled = std::iter::successors(Some(AFTER.0), |pause| Some((*pause * 2).min(AFTER.1)));
+        let pauses = std::iter::repeat_n(AFTER.0, LOOKS).chain(doubled);
+        for pause in pauses {
             sleep(spread(pause)).await;
-            pause = (pause * 2).min(AFTER.1);
             let Ok(object) = self.parents.get(path, None, FIRST_WAIT).await else {
                 continue;
             };
@@ -126,9 +137,8 @@ impl Mirror {
             let Ok(version) = Version::read(object.bytes) else {
                 continue;
             };
+            self.forget_multivariant();
             if !version.position.ended {
-                self.fetch
-                    .forget(&Resource::Multivariant(self.track.stream.clone()));
                 return self.track.forget();
             }
             self.track.release(Released {
@@ -197,9 +207,7 @@ impl Mirror {
         let maps = version.maps();
         let new: Vec<_> = maps.into_iter().filter(|map| !known.contains(map)).collect();
         if before.is_some() && !new.is_empty() {
-            // The stream's shape changed, so what its multivariant playlist says may have, too.
-            self.fetch
-                .forget(&Resource::Multivariant(self.track.stream.clone()));
+            self.forget_multivariant();
         }
         for map in new {
             let fetched = self.fetch.get(&self.track.object(map), Keep::Cache).await;

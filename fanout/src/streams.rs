@@ -150,6 +150,7 @@ impl Streams {
             track: Arc::clone(&track),
             parents: Arc::clone(&self.parents),
             fetch: Arc::clone(&self.fetch),
+            names: Arc::clone(&self.names),
             tasks: self.tasks.clone(),
             meter: self.meter.clone(),
             linger: self.linger,

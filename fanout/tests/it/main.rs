@@ -5,6 +5,8 @@ mod delivery;
 #[cfg(test)]
 mod encryption;
 #[cfg(test)]
+mod ended;
+#[cfg(test)]
 #[path = "../../../packager/tests/it/headers.rs"]
 mod headers;
 #[cfg(test)]
