@@ -170,7 +170,8 @@ mod tests {
     use super::*;
     use crate::config::Ladder;
     use hls::time::Profile;
-    use std::path::PathBuf;
+    use std::path::{Path, PathBuf};
+    use tempfile::TempDir;
 
     fn plan() -> Plan {
         super::super::init().unwrap();
@@ -178,9 +179,9 @@ mod tests {
     }
 
     /// Writes a file with a pipeline that ends in it.
-    fn make(name: &str, line: &str) -> PathBuf {
+    fn make(dir: &Path, name: &str, line: &str) -> PathBuf {
         super::super::init().unwrap();
-        let path = std::env::temp_dir().join(format!("ringside-slate-{}-{name}", std::process::id()));
+        let path = dir.join(name);
         let pipeline = parse("make", &format!("{line} ! filesink location={}", path.display())).unwrap();
         pipeline.set_state(gst::State::Playing).unwrap();
         let bus = pipeline.bus().unwrap();
@@ -199,12 +200,12 @@ mod tests {
 
     #[test]
     fn a_picture_is_scaled_and_padded_to_the_canvas() {
-        let plan = plan();
+        let (plan, dir) = (plan(), TempDir::new().unwrap());
         for (name, encoder) in [("a.png", "pngenc"), ("a.jpg", "jpegenc")] {
             let line = format!(
                 "videotestsrc num-buffers=1 pattern=white ! video/x-raw,width=200,height=200 ! videoconvert ! {encoder}"
             );
-            let path = make(name, &line);
+            let path = make(dir.path(), name, &line);
             let config = Config {
                 slate_image: Some(path.clone()),
                 ..Config::default()
@@ -212,7 +213,6 @@ mod tests {
             let slate = Slate::new(&config, &plan).unwrap();
             assert!(luma(&slate, 7, (320, 180)) > 210, "{name}: light in the middle");
             assert!(luma(&slate, 7, (20, 180)) < 30, "{name}: black beside it");
-            std::fs::remove_file(path).unwrap();
         }
     }
 
@@ -221,7 +221,8 @@ mod tests {
         let line = "videotestsrc num-buffers=30 pattern=ball ! video/x-raw,width=320,height=180,framerate=30/1 \
                     ! jpegenc ! matroskamux name=m audiotestsrc num-buffers=47 ! audio/x-raw,rate=48000,channels=2 \
                     ! m. m.";
-        let path = make("film.mkv", line);
+        let dir = TempDir::new().unwrap();
+        let path = make(dir.path(), "film.mkv", line);
         let config = Config {
             slate_loop: Some(path.clone()),
             ..Config::default()
@@ -241,17 +242,17 @@ mod tests {
             3_200,
             "short sound is filled"
         );
-        std::fs::remove_file(path).unwrap();
     }
 
     #[test]
     fn a_bad_file_names_its_key() {
         let plan = plan();
-        let text = std::env::temp_dir().join(format!("ringside-slate-{}-text", std::process::id()));
+        let dir = TempDir::new().unwrap();
+        let text = dir.path().join("text");
         std::fs::write(&text, "no picture at all").unwrap();
         let line = "videotestsrc num-buffers=62 pattern=black ! video/x-raw,width=64,height=64,framerate=1/1 \
                     ! jpegenc ! matroskamux";
-        let long = make("long.mkv", line);
+        let long = make(dir.path(), "long.mkv", line);
         let missing = PathBuf::from("/nowhere/slate.png");
         let cases = [
             (Some(&missing), None, "ingest.slate_image"),
@@ -276,8 +277,5 @@ mod tests {
             .for_each(|rung| (rung.width, rung.height) = (64, 64));
         let error = film(&long, &small).unwrap_err();
         assert_eq!(error, "longer than 60s");
-        for path in [text, long] {
-            std::fs::remove_file(path).unwrap();
-        }
     }
 }

@@ -71,7 +71,7 @@ async fn refused(stage: &Stage, key: &str, expected: &str) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn keys_come_and_go_and_who_is_live_stays() {
     let stage = Stage::set(Ladder::default()).await;
-    let (ports, dir) = (stage.ingest.ports(), stage.data_dir.clone());
+    let (ports, dir) = (stage.ingest.ports(), stage.data_dir.path().to_owned());
     let primary = Encoder::publish(ports.rtmp, KEY, WHITE, None, &[]);
     wait(&stage, Role::Primary, true, SOON).await;
 

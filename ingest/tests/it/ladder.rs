@@ -129,7 +129,7 @@ async fn a_restarted_ladder_goes_on_later_and_says_so() {
     let (before, data_dir) = first.strike().await;
     let second = Stage::set_in(Ladder::default(), data_dir).await;
     second.packager.wait_for_frames(5).await;
-    let (after, data_dir) = second.strike().await;
+    let (after, _data_dir) = second.strike().await;
     let newest = before.look(|seen| *seen.times(0).last().unwrap());
     after.look(|seen| {
         seen.assert_unbroken();
@@ -137,7 +137,6 @@ async fn a_restarted_ladder_goes_on_later_and_says_so() {
         assert_eq!(hello.discontinuity, 1);
         assert!(hello.shape.grid.first_frame(hls::id::Cell(hello.epoch.0)) > newest);
     });
-    std::fs::remove_dir_all(data_dir).unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -148,6 +147,7 @@ async fn every_mistake_is_told_before_anything_starts() {
         hold_ms: 0,
         ..Config::default()
     };
+    let data_dir = tempfile::tempdir().unwrap();
     let stream = hls::id::StreamId::new("main").unwrap();
     let refused = ingest::Ingest {
         config,
@@ -159,7 +159,7 @@ async fn every_mistake_is_told_before_anything_starts() {
         keys: ingest::Keys::default(),
         stream,
         feed_secret: Vec::new(),
-        data_dir: std::env::temp_dir(),
+        data_dir: data_dir.path().to_owned(),
         tls: None,
         shutdown: tokio_util::sync::CancellationToken::new(),
     };

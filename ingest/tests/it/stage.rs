@@ -1,14 +1,13 @@
 //! An ingest on free ports with a stand-in packager, and its orderly end.
 
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use hls::id::StreamId;
 use hls::time::Profile;
 use ingest::config::{Config, Ladder};
 use ingest::{Ingest, Keys, Running};
+use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
 use crate::packager::{Packager, SECRET};
@@ -19,7 +18,8 @@ pub(crate) struct Stage {
     pub(crate) packager: Packager,
     pub(crate) ingest: Running,
     shutdown: CancellationToken,
-    pub(crate) data_dir: PathBuf,
+    /// Removed with the stage.
+    pub(crate) data_dir: TempDir,
 }
 
 impl Stage {
@@ -30,19 +30,16 @@ impl Stage {
 
     /// The same with other bounds.
     pub(crate) async fn set_with(ladder: Ladder, change: impl FnOnce(&mut Config)) -> Self {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let data_dir = std::env::temp_dir().join(format!("ringside-ingest-{}-{count}", std::process::id()));
-        let stage = Self::start(ladder, data_dir, change).await;
+        let stage = Self::start(ladder, TempDir::new().unwrap(), change).await;
         stage.packager.wait_for_frames(5).await;
         stage
     }
 
-    pub(crate) async fn set_in(ladder: Ladder, data_dir: PathBuf) -> Self {
+    pub(crate) async fn set_in(ladder: Ladder, data_dir: TempDir) -> Self {
         Self::start(ladder, data_dir, |_| {}).await
     }
 
-    async fn start(ladder: Ladder, data_dir: PathBuf, change: impl FnOnce(&mut Config)) -> Self {
+    async fn start(ladder: Ladder, data_dir: TempDir, change: impl FnOnce(&mut Config)) -> Self {
         let packager = Packager::listen().await;
         let mut config = Config {
             packagers: vec![packager.addr],
@@ -61,7 +58,7 @@ impl Stage {
             keys: Keys::new(vec![(KEY.to_owned(), stream.clone())]),
             stream,
             feed_secret: SECRET.to_vec(),
-            data_dir: data_dir.clone(),
+            data_dir: data_dir.path().to_owned(),
             tls: Some(certificate()),
             shutdown: shutdown.clone(),
         };
@@ -75,7 +72,7 @@ impl Stage {
     }
 
     /// Shuts down and gives back the packager, whose memory is now complete, and the data directory.
-    pub(crate) async fn strike(self) -> (Packager, PathBuf) {
+    pub(crate) async fn strike(self) -> (Packager, TempDir) {
         self.shutdown.cancel();
         let joined = tokio::time::timeout(Duration::from_secs(5), self.ingest.join()).await;
         joined.expect("an ingest stops within 5 s").unwrap();
