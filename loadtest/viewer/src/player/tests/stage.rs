@@ -237,7 +237,7 @@ impl Stage {
             Slot::Media(lane) => {
                 let (_, bytes) = self.ready(&path);
                 self.player
-                    .media(at, lane, bytes as u64, first - asked, at - asked);
+                    .media(at, lane, bytes, first - asked, at - asked);
             }
         }
     }
