@@ -67,6 +67,7 @@ pub struct Offset {
     current: Option<(Duration, i64)>,
     before: Option<i64>,
     samples: u64,
+    newest: Option<i64>,
 }
 
 impl Offset {
@@ -75,6 +76,7 @@ impl Offset {
     pub fn sample(&mut self, now: Duration, arrived_us: i64, available_us: i64) {
         let difference = arrived_us.saturating_sub(available_us);
         self.samples += 1;
+        self.newest = self.newest.max(Some(available_us));
         match &mut self.current {
             Some((since, least)) if now.saturating_sub(*since) < WINDOW => *least = difference.min(*least),
             current => {
@@ -88,6 +90,11 @@ impl Offset {
     pub fn us(&self) -> Option<i64> {
         let current = self.current.map(|(_, least)| least);
         current.into_iter().chain(self.before).min()
+    }
+
+    /// When the newest part that probes have seen was available, microseconds of the origin's clock.
+    pub fn newest_us(&self) -> Option<i64> {
+        self.newest
     }
 
     /// Answers seen.

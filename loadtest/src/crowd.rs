@@ -75,8 +75,6 @@ struct Crowd<'a> {
     ladders: HashMap<Vec<u8>, Arc<Ladder>>,
     evidence: Evidence,
     tally: Tally,
-    /// When the newest part that anybody has seen was published, microseconds since the beginning.
-    newest_us: i64,
     timers: BinaryHeap<Reverse<(Duration, u32)>>,
 }
 
@@ -99,7 +97,6 @@ pub fn play(
         ladders: HashMap::new(),
         evidence: Evidence::default(),
         tally: Tally::default(),
-        newest_us: i64::MIN,
         timers: BinaryHeap::new(),
     };
     let mut arrivals = arrivals(plan).into_iter().peekable();
@@ -209,6 +206,22 @@ impl Crowd<'_> {
                 .saturating_add(offset)
                 .saturating_sub(self.clock.wall_us(Duration::ZERO)),
         )
+    }
+
+    /// When the newest part there is was published, microseconds since the beginning. Where nobody asks the origin, the
+    /// stream is taken to go on: an edge that falls silent must not be excused.
+    fn newest_us(&self, now: Duration) -> i64 {
+        let probed = match self.plan.basis {
+            Basis::Probed => self
+                .offset
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .newest_us(),
+            Basis::SameMachine | Basis::None => None,
+        };
+        probed
+            .and_then(|us| self.since_beginning_us(us))
+            .unwrap_or(micros(now))
     }
 
     fn progress(&mut self, seats: &[Option<Box<Seat>>]) -> Progress {

@@ -275,7 +275,6 @@ impl Crowd<'_> {
             .and_then(|us| self.since_beginning_us(us));
         // A slow network's lateness is its own.
         if let Some(published) = published.filter(|_| seat.kbps.is_none()) {
-            self.newest_us = self.newest_us.max(published);
             if seat
                 .player
                 .steady()
@@ -332,20 +331,19 @@ impl Crowd<'_> {
         self.overdue(seat, now);
     }
 
-    /// Parts that others have, or the clock says there are, and this viewer was waiting for.
+    /// Parts that there are, and that this viewer was waiting for in vain.
     fn overdue(&mut self, seat: &Seat, now: Duration) {
-        let part = seat
-            .player
-            .previous(Lane::Video)
-            .and_then(|listing| listing.part_target);
-        let (Some(part), Some(_)) = (part.map(micros).filter(|part| *part > 0), seat.player.steady()) else {
+        let listing = seat.player.previous(Lane::Video).filter(|listing| !listing.ended);
+        let part = listing.and_then(|listing| listing.part_target).map(micros);
+        let (Some(part), Some(_)) = (part.filter(|part| *part > 0), seat.player.steady()) else {
             return;
         };
+        let newest = self.newest_us(now);
         for last in seat.published.iter().flatten() {
             let mut next = last + part;
             for _ in 0..OVERDUE_MAX {
                 // One that has only just come is on its way.
-                if next > self.newest_us || micros(now) - next < part {
+                if next > newest || micros(now) - next < part {
                     break;
                 }
                 self.tally.part(now, next);

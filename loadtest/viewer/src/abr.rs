@@ -44,16 +44,16 @@ impl Estimator {
         if bytes == 0 {
             return;
         }
+        // Longer times weigh less: under a second is what is expected.
+        let first = first_byte.as_secs_f64();
+        let weight = std::f64::consts::SQRT_2 * (-first * first / 2.0).exp();
+        self.first_byte.sample(SLOW_S, weight, first.max(0.005));
         let wait = first_byte.min(self.first_byte());
         let least = (bytes as f64 / 100_000.0).min(50.0) / 1_000.0;
         let seconds = whole.saturating_sub(wait).as_secs_f64().max(least);
         let rate = bytes as f64 * 8.0 / seconds;
         self.fast.sample(FAST_S, seconds, rate);
         self.slow.sample(SLOW_S, seconds, rate);
-        // Longer times weigh less: under a second is what is expected.
-        let first = first_byte.as_secs_f64();
-        let weight = std::f64::consts::SQRT_2 * (-first * first / 2.0).exp();
-        self.first_byte.sample(SLOW_S, weight, first.max(0.005));
     }
 
     /// Bits per second: the lesser of a quick and a slow average.

@@ -320,9 +320,10 @@ impl Player {
             return;
         };
         self.score.bytes += bytes;
-        self.estimator.sample(bytes, first_byte, whole);
         let piece = track.loaded();
+        // hls.js samples what it calls the main playlist: neither sound that is apart, nor init segments.
         if lane == Lane::Video && !piece.is_zero() {
+            self.estimator.sample(bytes, first_byte, whole);
             self.score.loaded += piece;
             self.score.bits += self.bits_of(piece);
             self.adapt(now, piece);

@@ -236,8 +236,7 @@ impl Stage {
             }
             Slot::Media(lane) => {
                 let (_, bytes) = self.ready(&path);
-                self.player
-                    .media(at, lane, bytes, first - asked, at - asked);
+                self.player.media(at, lane, bytes, first - asked, at - asked);
             }
         }
     }
