@@ -16,6 +16,8 @@ pub(crate) struct Proxy {
     pub(crate) delay: Duration,
     /// Seconds added to the server's clock in `ringside-available`; HTTP/1.1 only.
     pub(crate) skew_s: i64,
+    /// Words that become others of the same length.
+    pub(crate) replace: Option<(&'static [u8], &'static [u8])>,
     /// Nothing passes after this.
     pub(crate) mute: Option<Instant>,
 }
@@ -47,6 +49,7 @@ impl Proxy {
             while let Ok(n @ 1..) = from.read(&mut room).await {
                 let mut bytes = room[..n].to_vec();
                 self.skew(&mut bytes);
+                self.replace(&mut bytes);
                 if put.send((Instant::now() + self.delay, bytes)).await.is_err() {
                     break;
                 }
@@ -75,5 +78,16 @@ impl Proxy {
         let digits = &mut bytes[at + name.len()..][..16];
         let value: i64 = std::str::from_utf8(digits).unwrap().parse().unwrap();
         digits.copy_from_slice((value + self.skew_s * 1_000_000).to_string().as_bytes());
+    }
+
+    fn replace(self, bytes: &mut [u8]) {
+        let Some((old, new)) = self.replace else {
+            return;
+        };
+        for at in 0..bytes.len().saturating_sub(old.len()) {
+            if bytes[at..].starts_with(old) {
+                bytes[at..at + new.len()].copy_from_slice(new);
+            }
+        }
     }
 }
