@@ -274,15 +274,14 @@ impl Crowd<'_> {
             .available_us
             .and_then(|us| self.since_beginning_us(us));
         // A slow network's lateness is its own.
-        if let Some(published) = published.filter(|_| seat.kbps.is_none()) {
-            if seat
+        if let Some(published) = published.filter(|_| seat.kbps.is_none())
+            && seat
                 .player
                 .steady()
                 .is_some_and(|since| micros(since) < published)
-            {
-                self.tally.part(now, published);
-                *of(lane, &mut seat.published) = Some(published);
-            }
+        {
+            self.tally.part(now, published);
+            *of(lane, &mut seat.published) = Some(published);
         }
         if let Some(inspector) = &mut seat.inspector {
             self.evidence
