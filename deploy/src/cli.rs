@@ -2,12 +2,15 @@
 
 use std::io::Write as _;
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{self, Loaded};
 use crate::doctor;
+#[cfg(feature = "drill")]
+use crate::drill;
 #[cfg(feature = "packager")]
 use crate::events;
 #[cfg(feature = "ingest")]
@@ -46,6 +49,9 @@ enum Command {
     },
     /// Check this machine before the night; with `--live`, what encoders send to a running ringside.
     Doctor(doctor::Arguments),
+    /// Send a crowd of viewers to an edge, and judge what they saw: exit code 0 pass, 1 fail, 2 invalid.
+    #[cfg(feature = "drill")]
+    Drill(drill::Arguments),
     /// Look at the configuration.
     Config {
         #[command(subcommand)]
@@ -86,19 +92,21 @@ impl From<anyhow::Error> for Failure {
 
 impl Cli {
     /// Does what was asked for; returns when it is done.
-    pub(crate) fn run(self) -> Result<(), Failure> {
+    pub(crate) fn run(self) -> Result<ExitCode, Failure> {
         let (settings, roles) = match self.command {
             Command::Config {
                 command: ConfigCommand::Print(settings),
-            } => return print(&settings),
+            } => return print(&settings).map(done),
             #[cfg(feature = "ingest")]
-            Command::Key { command } => return command.run(),
+            Command::Key { command } => return command.run().map(done),
             #[cfg(feature = "packager")]
-            Command::Events { command } => return command.run(),
+            Command::Events { command } => return command.run().map(done),
             Command::Doctor(arguments) => {
                 let loaded = arguments.settings().load()?;
-                return Ok(doctor::run(&loaded.config, &arguments)?);
+                return Ok(doctor::run(&loaded.config, &arguments).map(done)?);
             }
+            #[cfg(feature = "drill")]
+            Command::Drill(arguments) => return drill::run(&arguments),
             Command::Up(settings) => (settings, Roles::ALL),
             Command::Ingest(settings) => (
                 settings,
@@ -128,7 +136,7 @@ impl Cli {
             key::check(&loaded.config)?;
         }
         log();
-        Ok(up::run(loaded, roles)?)
+        Ok(up::run(loaded, roles).map(done)?)
     }
 }
 
@@ -143,6 +151,11 @@ impl Settings {
             ))
         })
     }
+}
+
+/// What was asked for is done.
+fn done((): ()) -> ExitCode {
+    ExitCode::SUCCESS
 }
 
 fn print(settings: &Settings) -> Result<(), Failure> {

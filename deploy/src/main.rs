@@ -3,7 +3,7 @@
 //! Code map: [`cli`] what can be said on the command line, [`config`] what is set and by whom, [`up`] every role
 //! in one process, [`parts`] how a role is put together, [`ops`] the operators' port, [`api`] what an ingest answers
 //! there, [`doctor`] this machine before the night and encoders during it, [`data`] what is kept between runs, `key` who
-//! may publish, `events` what is kept of them, [`announce`] the box and `up.json`.
+//! may publish, `events` what is kept of them, `drill` a crowd and its verdict, [`announce`] the box and `up.json`.
 
 #![cfg_attr(
     not(all(feature = "ingest", feature = "packager", feature = "edge")),
@@ -23,6 +23,8 @@ mod cli;
 mod config;
 mod data;
 mod doctor;
+#[cfg(feature = "drill")]
+mod drill;
 #[cfg(feature = "packager")]
 mod events;
 #[cfg(feature = "ingest")]
@@ -35,7 +37,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-/// Exit codes: 0 clean, 64 bad command line or config, 1 failure.
+/// Exit codes: 0 clean, 64 bad command line or config, 1 failure; a drill's are 0 pass, 1 fail, 2 invalid.
 fn main() -> ExitCode {
     let cli = match cli::Cli::try_parse() {
         Ok(cli) => cli,
@@ -46,7 +48,7 @@ fn main() -> ExitCode {
         }
     };
     match cli.run() {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(cli::Failure::Usage(text)) => {
             eprintln!("{text}");
             ExitCode::from(64)
