@@ -2,7 +2,7 @@
 //!
 //! Code map: [`codec`] what a track holds and its CODECS string, [`sample`] and [`av1`] access units as samples,
 //! [`opus`] lengths of packets, `entry` sample entries, [`init`] init segments, `language` what a track speaks,
-//! [`mod@part`] parts, [`read`] both read back.
+//! [`mod@part`] parts, [`read`] both read back, [`push`] what other encoders send, as it comes.
 //!
 //! Invariants:
 //! - Deterministic: the same samples give the same bytes, on any machine, in any process.
@@ -19,6 +19,7 @@ pub mod init;
 mod language;
 pub mod opus;
 pub mod part;
+pub mod push;
 pub mod read;
 pub mod sample;
 

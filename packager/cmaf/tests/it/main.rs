@@ -1,0 +1,6 @@
+//! The push parser on what others send: whole, in any pieces, and spoilt.
+
+#[cfg(test)]
+mod bodies;
+#[cfg(test)]
+mod push;
