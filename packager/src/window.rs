@@ -15,6 +15,7 @@ use listen::playlist::{Form, Forms};
 use tokio::sync::watch;
 
 use crate::assemble::Taken;
+use crate::cmafin::claims::Claims;
 use crate::machine::Machine;
 use crate::metrics::Meter;
 use crate::spool::{Job, Loaded, Shelf, Spool};
@@ -25,6 +26,8 @@ pub(crate) struct Streams {
     map: DashMap<StreamId, Arc<Stream>>,
     /// Where they are kept; none where nothing is.
     spool: Option<Arc<Spool>>,
+    /// Who sends them at the moment.
+    pub(crate) claims: Arc<Claims>,
 }
 
 /// Why a feed is refused; said to the ingest in these words.
@@ -55,6 +58,7 @@ impl Streams {
         Self {
             map,
             spool: Some(spool),
+            claims: Arc::default(),
         }
     }
 
@@ -87,6 +91,15 @@ pub(crate) struct Ticket {
     pub(crate) stream: Arc<Stream>,
     pub(crate) generation: u64,
     pub(crate) resume: Cell,
+}
+
+/// How far a stream has come.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Last {
+    pub(crate) epoch: Epoch,
+    /// None before anything was published.
+    pub(crate) newest: Option<Cell>,
+    pub(crate) discontinuity: u64,
 }
 
 /// One stream's window.
@@ -192,6 +205,12 @@ impl Stream {
 
     pub(crate) fn watch(&self) -> watch::Receiver<Arc<View>> {
         self.view.subscribe()
+    }
+
+    /// How far it has come, for a life that follows.
+    pub(crate) fn last(&self) -> Option<Last> {
+        let machine = self.lock();
+        machine.as_ref().map(Machine::last)
     }
 
     /// A part's bytes and when it was published.

@@ -1,0 +1,1 @@
+//! The machine on encoders that behave, and on those that do not.
