@@ -148,9 +148,9 @@ impl Track {
         let Some(since) = since else {
             return Ok(true);
         };
-        // Less than a frame over: what timescales round.
+        // Half a frame is more than timescales round.
         let frame_ns = gop_ns(grid) / i64::from(grid.part_frames().saturating_mul(grid.gop_parts())).max(1);
-        self.overdue |= since >= gop_ns(grid) + frame_ns / 2;
+        self.overdue |= since >= gop_ns(grid) - frame_ns / 2;
         if self.overdue && since > OVERDUE_NS {
             self.forget_keys();
             return Err(Refusal::key_frames(None, grid));
