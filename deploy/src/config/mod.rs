@@ -95,7 +95,7 @@ impl Default for Ops {
 }
 
 /// Keys that have no default, so that the default configuration does not show them.
-const UNSET: [&str; 12] = [
+const UNSET: [&str; 13] = [
     "edge.home",
     "feed.secret",
     "ingest.hook.secret",
@@ -106,6 +106,7 @@ const UNSET: [&str; 12] = [
     "ingest.srt.passphrase",
     "ladder.audio",
     "ladder.rungs",
+    "packager.cmaf.listen",
     "tls.certificate",
     "tls.key",
 ];
@@ -126,6 +127,7 @@ impl Config {
                 .mistakes()
                 .into_iter()
                 .chain(self.packager.dvr.mistakes())
+                .chain(self.packager.cmaf.mistakes())
                 .chain(self.origin.mistakes()),
         );
         #[cfg(feature = "edge")]

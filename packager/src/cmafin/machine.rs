@@ -23,8 +23,11 @@ use crate::assemble::Pace;
 /// How far behind an encoder's usual delay a unit may be that came before: a second encoder sends the same. What is
 /// later is an encoder that has begun anew.
 const DUPLICATE_NS: i64 = 6_000_000_000;
-/// How far ahead of real time media may be; beyond it is a jump, or a file that is sent at once.
+/// How far ahead of real time media may be; beyond it is a file that is sent at once.
 const AHEAD_NS: i64 = 10_000_000_000;
+/// A hole longer than the first, whose end comes earlier than usual by the second, is no hole: another clock.
+const SKIP_NS: i64 = 1_000_000_000;
+const EARLY_NS: i64 = 3_000_000_000;
 /// Longest hole that is shown as GAP; after a longer one the stream goes on behind a discontinuity.
 const HOLE_NS: i64 = 30_000_000_000;
 /// How far sound may be beside the last unit's end and still join it, samples: timescales round.
@@ -219,7 +222,7 @@ impl Machine {
                         }
                         self.jump(now, track, sender, held)
                     }
-                    Some(step) if step > HOLE_NS || step > AHEAD_NS / 10 && -lag > AHEAD_NS => {
+                    Some(step) if step > HOLE_NS || step > SKIP_NS && -lag > EARLY_NS => {
                         self.jump(now, track, sender, held)
                     }
                     Some(_) | None if -lag > AHEAD_NS => Err(Refusal::Ahead { ns: -lag }),
@@ -476,6 +479,7 @@ impl Machine {
             track.forget_keys();
         }
         if video && !track.keys(held.at, held.key, &grid)? {
+            (track.end, track.lost) = (Some(held.end()), true);
             return Ok(Taken::Dropped);
         }
         let time = if video {
