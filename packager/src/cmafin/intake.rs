@@ -55,6 +55,33 @@ struct Shared {
     shutdown: CancellationToken,
 }
 
+/// Why a request is not looked at any further.
+enum Denied {
+    Path,
+    NoKey,
+    /// Or no such stream: which there are is nobody's business without a key.
+    WrongKey,
+}
+
+impl Denied {
+    fn answer(&self) -> Response<Body> {
+        match self {
+            Self::Path => plain(
+                StatusCode::NOT_FOUND,
+                "want /STREAM/TRACK.cmfv, /STREAM/TRACK/SEGMENT.m4s or /STREAM/Streams(TRACK.cmfv)",
+            ),
+            Self::NoKey => {
+                let reason = "a key is wanted: bearer token, basic password, or ?key=";
+                let mut answer = plain(StatusCode::UNAUTHORIZED, reason);
+                let scheme = HeaderValue::from_static("Basic realm=\"ringside\"");
+                answer.headers_mut().insert(header::WWW_AUTHENTICATE, scheme);
+                answer
+            }
+            Self::WrongKey => plain(StatusCode::FORBIDDEN, "wrong key, or no such stream"),
+        }
+    }
+}
+
 /// What ends a body early.
 enum Ended {
     Refused(Refusal),
@@ -115,32 +142,21 @@ impl Shared {
         self.meter.requests.increment(1);
         match self.admitted(&request) {
             Ok((session, what)) => self.take(request, session, what).await,
-            Err(answer) => {
+            Err(denied) => {
                 self.meter.refused.increment(1);
-                answer
+                denied.answer()
             }
         }
     }
 
     /// The stream that a request may send, and what of it.
-    fn admitted(&self, request: &Request<Incoming>) -> Result<(Arc<Session>, What), Response<Body>> {
-        let no_path = "want /STREAM/TRACK.cmfv, /STREAM/TRACK/SEGMENT.m4s or /STREAM/Streams(TRACK.cmfv)";
-        let path = Path::parse(request.uri().path()).ok_or_else(|| plain(StatusCode::NOT_FOUND, no_path))?;
-        let Some(key) = key::of(request) else {
-            let mut answer = plain(
-                StatusCode::UNAUTHORIZED,
-                "a key is wanted: bearer token, basic password, or ?key=",
-            );
-            let scheme = HeaderValue::from_static("Basic realm=\"ringside\"");
-            answer.headers_mut().insert(header::WWW_AUTHENTICATE, scheme);
-            return Err(answer);
-        };
-        // Which streams there are is nobody's business without a key.
+    fn admitted(&self, request: &Request<Incoming>) -> Result<(Arc<Session>, What), Denied> {
+        let path = Path::parse(request.uri().path()).ok_or(Denied::Path)?;
+        let key = key::of(request).ok_or(Denied::NoKey)?;
         let session = self.sessions.get(&path.stream);
-        match session.filter(|session| key::is_one_of(&key, session.keys())) {
-            Some(session) => Ok((Arc::clone(session), path.what)),
-            None => Err(plain(StatusCode::FORBIDDEN, "wrong key, or no such stream")),
-        }
+        let session = session.filter(|session| key::is_one_of(&key, session.keys()));
+        let session = session.ok_or(Denied::WrongKey)?;
+        Ok((Arc::clone(session), path.what))
     }
 
     async fn take(&self, request: Request<Incoming>, session: Arc<Session>, what: What) -> Response<Body> {

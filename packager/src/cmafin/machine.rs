@@ -16,6 +16,7 @@ use hls::time::{AUDIO_FRAME_SAMPLES, FrameRate, Grid, GridError, Profile};
 
 use super::config::Stream;
 use super::line::{Line, Moment, ns};
+use super::place::{frame, half_unit, sound};
 use super::refusal::Refusal;
 use super::track::{Held, Track, audio_rate, codec, is_video, sample};
 use crate::assemble::Pace;
@@ -30,8 +31,6 @@ const SKIP_NS: i64 = 1_000_000_000;
 const EARLY_NS: i64 = 3_000_000_000;
 /// Longest hole that is shown as GAP; after a longer one the stream goes on behind a discontinuity.
 const HOLE_NS: i64 = 30_000_000_000;
-/// How far sound may be beside the last unit's end and still join it, samples: timescales round.
-const JOIN_SAMPLES: i64 = 256;
 /// A life begins at the earliest so long after the last one: two encoders that disagree would else take turns.
 const LIFE: Duration = Duration::from_secs(5);
 
@@ -552,54 +551,6 @@ fn close(track: &mut Track, number: u16, until: Cell, outputs: &mut VecDeque<Out
         }));
         track.open = until;
     }
-}
-
-/// The frame that a picture is; none where it has been.
-fn frame(track: &Track, line: &Line, grid: &Grid, held: &Held) -> Result<Option<u64>, Refusal> {
-    let (offset, off) = line.frame(grid, held.at);
-    let want = grid.rate().as_f64();
-    if off.abs() > OFF_THOUSANDTHS {
-        let got = f64::from(held.at.scale) / f64::from(held.duration.max(1));
-        // A hundredth is more than any timescale rounds a frame by and still counts as its rate.
-        if (got / want - 1.0).abs() > 0.01 {
-            return Err(Refusal::FrameRate { got, want });
-        }
-        let off = off.abs();
-        return Err(Refusal::Drift { off, want });
-    }
-    let Some(frame) = line.frame.checked_add_signed(offset) else {
-        return Ok(None);
-    };
-    if track.next.is_some_and(|next| frame < next) {
-        return Ok(None);
-    }
-    let cell = grid.cell_of_frame(frame);
-    let due = grid.starts_gop(cell) && frame == grid.first_frame(cell);
-    if due && !held.key && !track.lost {
-        return Err(Refusal::key_frames(track.interval_ns(), grid));
-    }
-    Ok(Some(frame))
-}
-
-/// Thousandths of a frame that a picture may be beside the grid.
-const OFF_THOUSANDTHS: i64 = 300;
-
-/// The first sample that a unit of sound is; none where it has been.
-fn sound(track: &Track, line: &Line, grid: &Grid, held: &Held) -> Option<u64> {
-    let offset = line.sample(grid, held.at);
-    let time = grid.first_sample(line.frame).checked_add_signed(offset)?;
-    let Some(next) = track.next else {
-        return Some(time);
-    };
-    let beside = time.cast_signed().saturating_sub(next.cast_signed());
-    if beside.abs() <= JOIN_SAMPLES {
-        return Some(next);
-    }
-    (beside > 0).then_some(time)
-}
-
-fn half_unit(held: &Held) -> i64 {
-    held.end().ns_since(held.at) / 2
 }
 
 fn rate_of(track: &Track) -> Option<u32> {

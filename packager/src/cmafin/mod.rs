@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`config`] | which streams may be sent, and what they have to look like |
 //! | `path` | PURE: which track a request is of |
-//! | `line`, `track`, `machine` | PURE: where an encoder's units lie on our grid, and when a life begins |
+//! | `line`, `place`, `track`, `machine` | PURE: where an encoder's units lie on our grid, and when a life begins |
 //! | `refusal` | PURE: what an encoder is told that cannot be taken |
 //! | `claims` | who sends a stream: ingests or an encoder |
 //! | `session` | one stream: its machine, and the window it writes to |
@@ -18,6 +18,7 @@ mod intake;
 mod line;
 mod machine;
 mod path;
+mod place;
 mod refusal;
 mod session;
 #[cfg(test)]

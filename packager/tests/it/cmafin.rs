@@ -225,7 +225,7 @@ fn packets(intake: &Intake, track: &str) -> Vec<f64> {
         .collect()
 }
 
-async fn plays_without_a_hole(intake: &Intake) {
+fn plays_without_a_hole(intake: &Intake) {
     for (track, step) in [
         ("720p", 1.0 / 30.0),
         ("360p", 1.0 / 30.0),
@@ -258,7 +258,7 @@ async fn ffmpeg_posts_a_ladder_that_plays() {
     ] {
         assert!(index.contains(said), "{said}: {index}");
     }
-    plays_without_a_hole(&intake).await;
+    plays_without_a_hole(&intake);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -269,7 +269,7 @@ async fn ffmpegs_dash_muxer_puts_a_ladder_that_plays() {
         .until("four segments of media", |playlist| media(playlist) >= 4)
         .await;
     assert!(seen.parts().all(|part| !part.gap), "nothing was late");
-    plays_without_a_hole(&intake).await;
+    plays_without_a_hole(&intake);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
