@@ -73,6 +73,12 @@ impl Streams {
         self.map.get(id).map(|stream| Arc::clone(&stream))
     }
 
+    /// A stream that will come: whoever asks for it waits, and is not told that there is none.
+    pub(crate) fn expect(&self, id: &StreamId) {
+        let new = || Arc::new(Stream::new(id.clone(), self.spool.clone()));
+        self.map.entry(id.clone()).or_insert_with(new);
+    }
+
     /// The stream a feed may write to, and where it should go on.
     pub(crate) fn open(&self, hello: &Hello, window: Duration, max: usize) -> Result<Ticket, Refusal> {
         let known = self.get(&hello.stream);

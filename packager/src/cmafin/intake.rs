@@ -93,6 +93,7 @@ impl Intake {
         let meter = CmafMeter::new();
         let mut sessions = BTreeMap::new();
         for stream in &cmaf.streams {
+            streams.expect(&stream.id);
             let (streams, meter) = (Arc::clone(streams), meter.clone());
             let session = Session::new(stream.clone(), cmaf, feed, streams, meter)?;
             sessions.insert(stream.id.clone(), Arc::new(session));

@@ -162,28 +162,41 @@ impl Stage {
     }
 
     fn times(&self, track: u16) -> Vec<u64> {
-        let of = |message: &Message| match message {
-            Message::Unit(unit) if unit.track == track => Some(unit.time),
-            _ => None,
+        let of = |message: &Message| {
+            if let Message::Unit(unit) = message
+                && unit.track == track
+            {
+                Some(unit.time)
+            } else {
+                None
+            }
         };
         self.said.iter().filter_map(of).collect()
     }
 
     fn gaps(&self, track: u16) -> Vec<u64> {
-        let of = |message: &Message| match message {
-            Message::Gap { track: of, cell } if *of == track => Some(cell.0),
-            _ => None,
+        let of = |message: &Message| {
+            if let Message::Gap { track: of, cell } = message
+                && *of == track
+            {
+                Some(cell.0)
+            } else {
+                None
+            }
         };
         self.said.iter().filter_map(of).collect()
     }
 
     /// The last cell that a track has closed.
     fn closed(&self, track: u16) -> Option<u64> {
-        let of = |message: &Message| match message {
-            Message::Watermark { track: of, cell } | Message::Gap { track: of, cell } if *of == track => {
+        let of = |message: &Message| {
+            if let Message::Watermark { track: of, cell } | Message::Gap { track: of, cell } = message
+                && *of == track
+            {
                 Some(cell.0)
+            } else {
+                None
             }
-            _ => None,
         };
         self.said.iter().filter_map(of).next_back()
     }
