@@ -174,15 +174,22 @@ const INPUTS: &str =
 const X264: &str = "-c:v libx264 -preset ultrafast -tune zerolatency -b:v 300k -g 30 -keyint_min 30 -sc_threshold 0 -pix_fmt yuv420p";
 const CMAF: &str = "-f mp4 -movflags +frag_keyframe+empty_moov+default_base_moof+cmaf -frag_duration 250000 -flush_packets 1";
 
+fn url(intake: &Intake, track: &str) -> String {
+    intake.url(&format!("main/{track}.cmfv?key={KEY}"))
+}
+
+fn pictures(intake: &Intake) -> String {
+    let (best, small) = (url(intake, "720p"), url(intake, "360p"));
+    format!("-map 0:v {X264} {CMAF} {best} -map 0:v -s 160x90 {X264} {CMAF} {small}")
+}
+
+fn sound(intake: &Intake) -> String {
+    format!("-map 1:a -c:a aac -b:a 64k {CMAF} {}", url(intake, "audio"))
+}
+
 /// One POST for each track, as long as the encoder lives.
 fn posts(intake: &Intake) -> Vec<String> {
-    let url = |track: &str| intake.url(&format!("main/{track}.cmfv?key={KEY}"));
-    words(&format!(
-        "{INPUTS} -map 0:v {X264} {CMAF} {} -map 0:v -s 160x90 {X264} {CMAF} {} -map 1:a -c:a aac -b:a 64k {CMAF} {}",
-        url("720p"),
-        url("360p"),
-        url("audio")
-    ))
+    words(&format!("{INPUTS} {} {}", pictures(intake), sound(intake)))
 }
 
 /// One PUT for each segment, and a manifest that nobody needs.
@@ -305,4 +312,30 @@ async fn an_encoder_that_starts_again_goes_on_behind_a_discontinuity() {
     let after = after.await;
     assert_eq!(count(&after), 1);
     assert!(after.media_sequence >= before.media_sequence, "numbers go on");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_track_that_is_lost_becomes_gap_and_the_others_go_on() {
+    let intake = Intake::start(&TRACKS).await;
+    let _seen = Encoder::run(&words(&format!("{INPUTS} {}", pictures(&intake))));
+    let heard = Encoder::run(&words(&format!("{INPUTS} {}", sound(&intake))));
+    intake
+        .until("two segments of media", |playlist| media(playlist) >= 2)
+        .await;
+    drop(heard);
+    let gone = async {
+        loop {
+            let texts = intake.texts().await.expect("it has begun");
+            texts.iter().for_each(|text| clean(&check::playlist(text)));
+            let [best, _, sound] = [0, 1, 2].map(|track| parse(&texts[track]).unwrap());
+            if sound.parts().filter(|part| part.gap).count() >= 4 {
+                return best;
+            }
+            sleep(Duration::from_millis(120)).await;
+        }
+    };
+    let best = timeout(PATIENCE, gone)
+        .await
+        .expect("a track that is lost is not waited for");
+    assert!(best.parts().all(|part| !part.gap));
 }
