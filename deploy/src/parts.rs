@@ -30,6 +30,7 @@ pub(crate) async fn packager(
     let settings = packager::Config {
         feed: config.packager.feed.clone(),
         dvr: config.packager.dvr.clone(),
+        cmaf: config.packager.cmaf.clone(),
         origin: config.origin.clone(),
         data_dir: Some(data.dir().to_owned()),
         encryption: config.packager.encryption.clone(),

@@ -52,7 +52,7 @@ impl Pace {
 
     /// Frames or samples of a unit; none where it does not fit the stream. PART-TARGET has room for a cell and one
     /// frame of AAC, so that longer packets of Opus (20 ms are 960 samples) are out of the question.
-    fn step(self, data: &[u8]) -> Option<u32> {
+    pub(crate) fn step(self, data: &[u8]) -> Option<u32> {
         match self {
             Self::Video => Some(1),
             Self::Aac => Some(AUDIO_FRAME_SAMPLES),

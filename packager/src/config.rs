@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::cmafin::config::Cmaf;
 pub use crate::encryption::{Encryption, Method};
 
 /// Sections `packager` and `origin`.
@@ -15,6 +16,8 @@ pub struct Config {
     pub feed: Feed,
     /// `[packager.dvr]`
     pub dvr: Dvr,
+    /// `[packager.cmaf]`
+    pub cmaf: Cmaf,
     /// `[origin]`
     pub origin: Origin,
     /// `data.dir`; without one nothing is kept, and a restart begins every stream anew.
@@ -33,6 +36,8 @@ pub struct Section {
     pub dvr: Dvr,
     /// Encryption of media.
     pub encryption: Encryption,
+    /// CMAF from other encoders.
+    pub cmaf: Cmaf,
 }
 
 /// What is kept on disk: for rewinding, and for a restart.

@@ -13,6 +13,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::cmafin::claims::{Claim, Source};
 use crate::config::Feed;
 use crate::metrics::Meter;
 use crate::window::{Streams, Ticket};
@@ -114,8 +115,8 @@ impl Intake {
         let Message::Hello(hello) = self.next(&mut reader, &mut stream).await? else {
             return Err(Ended::OutOfPlace);
         };
-        let ticket = match self.admit(&hello, &challenge) {
-            Ok(ticket) => ticket,
+        let (ticket, _claim) = match self.admit(&hello, &challenge) {
+            Ok(admitted) => admitted,
             Err(reason) => {
                 self.meter.refused.increment(1);
                 send(&mut stream, &Message::Refuse(reason.clone())).await?;
@@ -132,17 +133,20 @@ impl Intake {
         }
     }
 
-    fn admit(&self, hello: &Hello, challenge: &[u8; 32]) -> Result<Ticket, String> {
+    fn admit(&self, hello: &Hello, challenge: &[u8; 32]) -> Result<(Ticket, Claim), String> {
         if hello.protocol != PROTOCOL {
             return Err(format!("feed protocol {} (want {PROTOCOL})", hello.protocol));
         }
         if !auth::verify(&self.secret, challenge, &hello.stream, &hello.mac) {
             return Err("wrong feed.secret".to_owned());
         }
+        let claim = self.streams.claims.claim(&hello.stream, Source::Feed);
+        let claim = claim.map_err(|taken| taken.to_string())?;
         let opened = self
             .streams
             .open(hello, self.config.window(), self.config.streams_max);
-        opened.map_err(|refusal| refusal.to_string())
+        let ticket = opened.map_err(|refusal| refusal.to_string())?;
+        Ok((ticket, claim))
     }
 
     async fn next(&self, reader: &mut Reader, stream: &mut TcpStream) -> Result<Message, Ended> {

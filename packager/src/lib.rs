@@ -6,6 +6,7 @@
 //! | [`config`] | what an operator can set |
 //! | `encryption` | which key applies to what, and what that makes of media and playlists |
 //! | `intake` | who feeds us, and from which cell on |
+//! | [`cmafin`] | what other encoders send, put on the stream's grid |
 //! | `assemble` | PURE: which access units make which part |
 //! | `machine` | PURE: which cells are complete, and what the playlists then say |
 //! | `multivariant` | PURE: how a stream's tracks are announced |
@@ -31,6 +32,7 @@
 
 pub mod access;
 mod assemble;
+pub mod cmafin;
 pub mod config;
 mod encryption;
 pub mod events;
@@ -56,6 +58,7 @@ use encryption::Rule;
 pub struct Packager {
     feed: tokio::net::TcpListener,
     origin: listen::Listener,
+    cmaf: Option<(listen::Listener, cmafin::Intake)>,
     streams: Arc<window::Streams>,
     config: Config,
     secret: Vec<u8>,
@@ -70,6 +73,9 @@ pub enum Error {
     /// Encryption as it is configured is not possible.
     #[error("packager.encryption: {}", .0.join("; "))]
     Encryption(Vec<String>),
+    /// A configured stream has no grid.
+    #[error("packager.cmaf.streams")]
+    Grid(#[from] hls::time::GridError),
 }
 
 impl Packager {
@@ -85,9 +91,20 @@ impl Packager {
         let streams = Arc::new(kept(&config, Arc::new(rule)).await);
         let feed = intake::bind(config.feed.listen).await?;
         let origin = listen::bind("origin", "origin.listen", config.origin.listen).await?;
+        let cmaf = match config.cmaf.listen {
+            Some(address) => {
+                let intake = cmafin::Intake::new(&config.cmaf, &config.feed, &streams)?;
+                Some((
+                    listen::bind("cmaf", "packager.cmaf.listen", address).await?,
+                    intake,
+                ))
+            }
+            None => None,
+        };
         Ok(Self {
             feed,
             origin,
+            cmaf,
             streams,
             config,
             secret,
@@ -104,11 +121,19 @@ impl Packager {
         self.origin.address()
     }
 
+    /// Where encoders send CMAF; none where they may not.
+    pub fn cmaf_address(&self) -> Option<SocketAddr> {
+        self.cmaf.as_ref().map(|(listener, _)| listener.address())
+    }
+
     /// Serves until `shutdown`; returns once feeds and requests under way have ended.
     pub async fn run(self, shutdown: CancellationToken) {
         let tasks = TaskTracker::new();
         let intake = intake::Intake::new(self.config.feed, self.secret, Arc::clone(&self.streams));
         tasks.spawn(intake.run(self.feed, shutdown.clone()));
+        if let Some((listener, intake)) = self.cmaf {
+            tasks.spawn(intake.run(listener, shutdown.clone()));
+        }
         let streams = Arc::clone(&self.streams);
         let origin = origin::Origin::new(self.streams, &self.config.dvr, shutdown.clone());
         let limits = listen::Limits {

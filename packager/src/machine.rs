@@ -23,7 +23,7 @@ use crate::encryption::Rule;
 use crate::encryption::guard::{Guard, Joiner, Seal};
 use crate::multivariant::{has_one_kind_of_sound, multivariant};
 use crate::spool::{self, Loaded};
-use crate::window::{Refusal, Track, View};
+use crate::window::{Last, Refusal, Track, View};
 
 /// A stream as its ladders feed it, one after the other, as this packager knows it.
 pub(crate) struct Machine {
@@ -228,6 +228,14 @@ impl Machine {
 
     pub(crate) fn epoch(&self) -> Epoch {
         self.epoch
+    }
+
+    pub(crate) fn last(&self) -> Last {
+        Last {
+            epoch: self.epoch,
+            newest: self.timeline.newest(),
+            discontinuity: self.timeline.discontinuity(),
+        }
     }
 
     pub(crate) fn shape(&self) -> &Shape {

@@ -78,6 +78,68 @@ impl Meter {
     }
 }
 
+/// Handles of CMAF from other encoders.
+#[derive(Clone)]
+pub(crate) struct CmafMeter {
+    /// Requests, all kinds and outcomes.
+    pub(crate) requests: Counter,
+    /// Requests refused, for any reason.
+    pub(crate) refused: Counter,
+    /// Bytes of bodies.
+    pub(crate) bytes: Counter,
+    /// Access units that found their place.
+    pub(crate) units: Counter,
+    /// Access units that another request had brought.
+    pub(crate) duplicates: Counter,
+    /// Access units too late, not decodable, or over what is kept before a stream begins.
+    pub(crate) dropped: Counter,
+    /// Times a stream began, or went on behind a discontinuity.
+    pub(crate) lives: Counter,
+    /// Bodies ended because newer ones of the same track came.
+    pub(crate) replaced: Counter,
+}
+
+impl CmafMeter {
+    pub(crate) fn new() -> Self {
+        describe_counter!("ringside_packager_cmaf_requests_total", "Requests of encoders.");
+        describe_counter!(
+            "ringside_packager_cmaf_refused_total",
+            "Requests of encoders refused, for any reason."
+        );
+        describe_counter!("ringside_packager_cmaf_bytes_total", "Bytes encoders have sent.");
+        describe_counter!(
+            "ringside_packager_cmaf_units_total",
+            "Access units that found their place."
+        );
+        describe_counter!(
+            "ringside_packager_cmaf_duplicates_total",
+            "Access units that came again, as of redundant encoders."
+        );
+        describe_counter!(
+            "ringside_packager_cmaf_dropped_total",
+            "Access units too late, not decodable, or over what is kept before a stream begins."
+        );
+        describe_counter!(
+            "ringside_packager_cmaf_lives_total",
+            "Times a stream began, or went on behind a discontinuity."
+        );
+        describe_counter!(
+            "ringside_packager_cmaf_replaced_total",
+            "Bodies ended because newer ones of the same track came."
+        );
+        Self {
+            requests: counter!("ringside_packager_cmaf_requests_total"),
+            refused: counter!("ringside_packager_cmaf_refused_total"),
+            bytes: counter!("ringside_packager_cmaf_bytes_total"),
+            units: counter!("ringside_packager_cmaf_units_total"),
+            duplicates: counter!("ringside_packager_cmaf_duplicates_total"),
+            dropped: counter!("ringside_packager_cmaf_dropped_total"),
+            lives: counter!("ringside_packager_cmaf_lives_total"),
+            replaced: counter!("ringside_packager_cmaf_replaced_total"),
+        }
+    }
+}
+
 /// Handles of the origin.
 #[derive(Clone)]
 pub(crate) struct OriginMeter {

@@ -15,6 +15,7 @@ use listen::playlist::{Form, Forms};
 use tokio::sync::watch;
 
 use crate::assemble::Taken;
+use crate::cmafin::claims::Claims;
 use crate::encryption::Rule;
 use crate::machine::Machine;
 use crate::metrics::Meter;
@@ -27,6 +28,8 @@ pub(crate) struct Streams {
     spool: Option<Arc<Spool>>,
     /// How all of them are encrypted.
     rule: Arc<Rule>,
+    /// Who sends them at the moment.
+    pub(crate) claims: Arc<Claims>,
 }
 
 /// Why a feed is refused; said to the ingest in these words.
@@ -51,6 +54,7 @@ impl Streams {
             map: DashMap::new(),
             spool: None,
             rule,
+            claims: Arc::default(),
         }
     }
 
@@ -67,6 +71,7 @@ impl Streams {
             map,
             spool: Some(spool),
             rule,
+            claims: Arc::default(),
         }
     }
 
@@ -79,6 +84,12 @@ impl Streams {
 
     pub(crate) fn get(&self, id: &StreamId) -> Option<Arc<Stream>> {
         self.map.get(id).map(|stream| Arc::clone(&stream))
+    }
+
+    /// A stream that will come: whoever asks for it waits, and is not told that there is none.
+    pub(crate) fn expect(&self, id: &StreamId) {
+        let new = || Arc::new(Stream::new(id.clone(), self.spool.clone()));
+        self.map.entry(id.clone()).or_insert_with(new);
     }
 
     /// The stream a feed may write to, and where it should go on.
@@ -99,6 +110,15 @@ pub(crate) struct Ticket {
     pub(crate) stream: Arc<Stream>,
     pub(crate) generation: u64,
     pub(crate) resume: Cell,
+}
+
+/// How far a stream has come.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Last {
+    pub(crate) epoch: Epoch,
+    /// None before anything was published.
+    pub(crate) newest: Option<Cell>,
+    pub(crate) discontinuity: u64,
 }
 
 /// One stream's window.
@@ -206,6 +226,12 @@ impl Stream {
 
     pub(crate) fn watch(&self) -> watch::Receiver<Arc<View>> {
         self.view.subscribe()
+    }
+
+    /// How far it has come, for a life that follows.
+    pub(crate) fn last(&self) -> Option<Last> {
+        let machine = self.lock();
+        machine.as_ref().map(Machine::last)
     }
 
     /// A part's bytes and when it was published.

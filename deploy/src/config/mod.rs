@@ -95,7 +95,7 @@ impl Default for Ops {
 }
 
 /// Keys that have no default, so that the default configuration does not show them.
-const UNSET: [&str; 17] = [
+const UNSET: [&str; 18] = [
     "edge.home",
     "feed.secret",
     "ingest.hook.secret",
@@ -106,6 +106,7 @@ const UNSET: [&str; 17] = [
     "ingest.srt.passphrase",
     "ladder.audio",
     "ladder.rungs",
+    "packager.cmaf.listen",
     "packager.encryption.cpix",
     "packager.encryption.key_format",
     "packager.encryption.key_uri",
@@ -137,6 +138,7 @@ impl Config {
                 .into_iter()
                 .chain(self.packager.dvr.mistakes())
                 .chain(self.packager.encryption.mistakes())
+                .chain(self.packager.cmaf.mistakes())
                 .chain(self.origin.mistakes()),
         );
         #[cfg(feature = "edge")]

@@ -72,6 +72,10 @@ fn listeners(config: &Config) -> Vec<(&'static str, SocketAddr, Transport)> {
         ),
         ("origin.listen", config.origin.listen, Transport::Tcp),
     ]);
+    #[cfg(feature = "packager")]
+    if let Some(listen) = config.packager.cmaf.listen {
+        ports.push(("packager.cmaf.listen", listen, Transport::Tcp));
+    }
     #[cfg(feature = "edge")]
     ports.extend([
         ("edge.http.listen", config.edge.http.listen, Transport::Tcp),

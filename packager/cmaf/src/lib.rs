@@ -2,7 +2,8 @@
 //!
 //! Code map: [`codec`] what a track holds and its CODECS string, [`sample`] and [`av1`] access units as samples,
 //! [`opus`] lengths of packets, `entry` sample entries, [`init`] init segments, `language` what a track speaks,
-//! [`mod@part`] parts, [`protect`] both under a key, [`read`] both read back.
+//! [`mod@part`] parts, [`protect`] both under a key, [`read`] both read back, [`push`] what other encoders send, as it
+//! comes.
 //!
 //! Invariants:
 //! - Deterministic: the same samples give the same bytes, on any machine, in any process.
@@ -20,6 +21,7 @@ mod language;
 pub mod opus;
 pub mod part;
 pub mod protect;
+pub mod push;
 pub mod read;
 pub mod sample;
 

@@ -7,6 +7,10 @@ mod bytes;
 #[cfg(test)]
 mod catalogue;
 #[cfg(test)]
+mod cmafin;
+#[cfg(test)]
+mod cmafin_refusals;
+#[cfg(test)]
 mod delivery;
 #[cfg(test)]
 mod events;

@@ -108,7 +108,11 @@ async fn everything_since_the_start_can_be_seen_again() {
     let multivariant = stage.reader.get("dvr.m3u8").await.text();
     clean(&check::multivariant(&multivariant));
     let live = stage.reader.get("index.m3u8").await.text();
-    assert_eq!(multivariant, live.replace("media.m3u8", "dvr.m3u8"));
+    let without_frames: String = multivariant
+        .split_inclusive('\n')
+        .filter(|line| !line.starts_with("#EXT-X-I-FRAME-STREAM-INF:"))
+        .collect();
+    assert_eq!(without_frames, live.replace("media.m3u8", "dvr.m3u8"));
     let gone = format!("360p/{}", Object::Segment(Msn(FIRST_MSN - 1)).uri());
     assert_eq!(stage.reader.get(&gone).await.status, 404);
 }
@@ -172,8 +176,16 @@ async fn beyond_the_bound_on_bytes_the_oldest_goes_first() {
         FIRST_MSN + 240
     );
     let files = fs::read_dir(dir.path().join("events/main").join(FIRST.to_string())).unwrap();
-    let bytes: u64 = files.map(|file| file.unwrap().metadata().unwrap().len()).sum();
-    assert!((300_000..=700_000).contains(&bytes), "{bytes}");
+    let sizes: Vec<u64> = files
+        .map(|file| file.unwrap().metadata().unwrap().len())
+        .collect();
+    // The bound is looked after with each new segment.
+    let segment = sizes.iter().filter(|size| **size < 100_000).max().unwrap();
+    let bytes: u64 = sizes.iter().sum();
+    assert!(
+        (300_000..=700_000 + 2 * segment).contains(&bytes),
+        "{bytes}, {segment}"
+    );
     for uri in uris(&parsed) {
         assert_eq!(
             stage.reader.get(&format!("360p/{uri}")).await.status,
