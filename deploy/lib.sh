@@ -85,3 +85,23 @@ stop_up() {
 
 # field FILE NAME: a text field of an up.json.
 field() { sed -n "s/^ *\"$2\": \"\(.*\)\",\{0,1\}$/\1/p" "$1"; }
+
+# How long tasks waited for a core, in percent of the last ten seconds.
+pressure() { sed -n 's/^some avg10=\([0-9.]*\).*/\1/p' /proc/pressure/cpu 2>/dev/null || echo '?'; }
+
+# quiet: waits a minute at most for the machine to be quiet; says how quiet it is. A figure from a starved one is not valid.
+quiet() {
+  for _ in $(seq 60); do
+    awk -v p="$(pressure)" 'BEGIN { exit !(p < 10) }' && break
+    sleep 1
+  done
+  awk -v p="$(pressure)" 'BEGIN { print "CPU pressure before: " p (p < 20 ? "" : ", INVALID: starved") }'
+}
+
+# machine: date and machine of a figure taken with a release build.
+machine() {
+  local model
+  model=$(sed -n 's/^model name\s*: //p' /proc/cpuinfo | head -n 1)
+  printf '%s: %s cores, %s, %s, release build' "$(date -u +%Y-%m-%d)" "$(nproc)" "${model:-unknown processor}" \
+    "$(awk '/MemTotal/ { printf "%.0f GB", $2 / 1048576 }' /proc/meminfo)"
+}

@@ -54,9 +54,10 @@ export function readPictureClock() {
       position = video.currentTime;
       movedAt = now;
       counted = false;
-    } else if (now - movedAt > 300 && !counted) {
+    } else if (now - movedAt > 300) {
+      if (!counted) clock.stalls.push({ at: Math.round(now), position });
       counted = true;
-      clock.stalls.push({ at: Math.round(now), position });
+      clock.stalls.at(-1).ms = Math.round(now - movedAt);
     }
   }, 50);
   video.addEventListener('waiting', () => (clock.waiting += 1));

@@ -3,7 +3,7 @@
 import { spawn } from 'node:child_process';
 import { randomInt } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -16,7 +16,7 @@ export async function roles(t) {
   const binary = process.env.RINGSIDE_BINARY;
   if (!binary) throw new Error('RINGSIDE_BINARY names no ringside');
   const folder = await mkdtemp(join(tmpdir(), 'ringside-roles-'));
-  const [feed, origin, http, https, rtmp] = (await freePorts(5)).map((port) => `127.0.0.1:${port}`);
+  const [feed, origin, http, https, rtmp, ops] = (await freePorts(6)).map((port) => `127.0.0.1:${port}`);
   const feedSecret = 'feed.secret="a secret of these tests alone"';
   const settings = {
     packager: [feedSecret, `packager.feed.listen=${feed}`, `origin.listen=${origin}`],
@@ -26,7 +26,8 @@ export async function roles(t) {
   };
   const all = {};
   for (const [name, set] of Object.entries(settings)) {
-    all[name] = new Role(binary, name, ['ops.listen=127.0.0.1:0', `data.dir=${join(folder, name)}`, ...set]);
+    const listen = name === 'ingest' ? ops : '127.0.0.1:0';
+    all[name] = new Role(binary, name, [`ops.listen=${listen}`, `data.dir=${join(folder, name)}`, ...set]);
   }
   const killAll = () => Object.values(all).forEach((role) => role.kill());
   process.once('exit', killAll);
@@ -35,7 +36,16 @@ export async function roles(t) {
     process.off('exit', killAll);
     await rm(folder, { recursive: true, force: true });
   });
-  return { ...all, http: `http://${http}`, https: `https://${https}`, logs: () => Object.values(all).map(String).join('\n') };
+  return {
+    ...all,
+    http: `http://${http}`,
+    https: `https://${https}`,
+    /** Operators' port of the ingest. */
+    ops: `http://${ops}`,
+    /** Where encoders publish, once the ingest runs. */
+    publish: async () => `rtmp://${rtmp}/live/${(await readFile(join(folder, 'ingest', 'stream-key'), 'utf8')).trim()}`,
+    logs: () => Object.values(all).map(String).join('\n'),
+  };
 }
 
 export class Role {

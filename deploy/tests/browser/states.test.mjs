@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 import { launch, open, shot, untilState } from './browser.mjs';
+import { best, follow, neverBack } from './line.mjs';
 import { untilPicture } from './pictures.mjs';
 import { roles } from './roles.mjs';
 
@@ -74,10 +75,7 @@ test('the page outlives every process behind it', { timeout: 140_000 }, async (t
 
   const seen = await playlist.stop();
   assert.ok(seen.length > 20, `only ${seen.length} playlists`);
-  for (const [index, { first, newest }] of seen.entries()) {
-    const before = seen[Math.max(0, index - 1)];
-    assert.ok(first >= before.first && newest >= before.newest, `from ${JSON.stringify(before)} to ${JSON.stringify({ first, newest })}`);
-  }
+  neverBack(seen);
   assert.ok(await page.evaluate(() => window.neverReloaded), 'the page was loaded again');
   assert.deepEqual(page.complaints, []);
 });
@@ -174,34 +172,6 @@ async function untilLive(page, since, within = RECOVER_MS) {
   throw new Error(`not live after ${within} ms: ${JSON.stringify(last)}, ${last.made - since} ms after the restart`);
 }
 
-/** Notes where the best rung's playlist begins and ends, as a viewer gets it. `stop` returns the list. */
-function follow(multivariant) {
-  const seen = [];
-  let going = true;
-  const done = (async () => {
-    while (going) {
-      // While the edge is away there is nothing to note.
-      const found = await ends(multivariant).catch(() => null);
-      if (found) seen.push(found);
-      await pause(200);
-    }
-  })();
-  return {
-    async stop() {
-      going = false;
-      await done;
-      return seen;
-    },
-  };
-}
-
-/** The best rung's playlist. */
-async function best(multivariant) {
-  const get = async (url) => (await fetch(url, { signal: AbortSignal.timeout(5000) })).text();
-  const rung = (await get(multivariant)).split('\n').find((line) => line && !line.startsWith('#'));
-  return get(new URL(rung, multivariant));
-}
-
 /** Discontinuities up to the newest segment, and the whole segments by number, GAP or not and with their dates. */
 async function published(multivariant) {
   const text = await best(multivariant);
@@ -209,12 +179,4 @@ async function published(multivariant) {
   const tags = text.match(/^#EXT-X-DISCONTINUITY$/gm)?.length ?? 0;
   const segments = text.matchAll(/^(#EXT-X-PROGRAM-DATE-TIME:.*)\n(?:#EXT-X-PART:.*\n)*((?:#EXT-X-GAP\n)?#EXTINF:.*\nseg-(\d+)\.m4s)$/gm);
   return { discontinuities: left + tags, whole: new Map([...segments].map(([, date, segment, number]) => [number, date + segment])) };
-}
-
-/** Media sequence number of the first segment, and number of the newest part. */
-async function ends(multivariant) {
-  const text = await best(multivariant);
-  const first = Number(/^#EXT-X-MEDIA-SEQUENCE:(\d+)/m.exec(text)?.[1]);
-  const newest = Math.max(...[...text.matchAll(/^#EXT-X-PART:.*URI="part-(\d+)\.m4s"/gm)].map(([, part]) => Number(part)));
-  return Number.isFinite(first) && Number.isFinite(newest) ? { first, newest } : null;
 }
