@@ -167,6 +167,7 @@ impl Assembler {
             Some(_) => Share::Media {
                 duration: self.duration(),
                 independent: independent(&samples),
+                offset: self.offset(cell),
             },
         };
         Finished { cell, share, bytes }
@@ -192,7 +193,22 @@ impl Assembler {
     }
 
     fn duration(&self) -> Duration {
-        let count = self.end.saturating_sub(self.first);
+        self.time(self.end.saturating_sub(self.first))
+    }
+
+    /// How long after the cell's beginning its first unit does.
+    fn offset(&self, cell: Cell) -> Duration {
+        let begins = self.grid.first_frame(cell);
+        let begins = if self.is_video() {
+            begins
+        } else {
+            self.grid.first_sample(begins)
+        };
+        self.time(self.first.saturating_sub(begins))
+    }
+
+    /// Of so many frames or samples.
+    fn time(&self, count: u64) -> Duration {
         if self.is_video() {
             return self.grid.frame_time(count);
         }
@@ -313,6 +329,7 @@ mod tests {
         let share = Share::Media {
             duration: Duration::from_millis(500),
             independent: true,
+            offset: Duration::ZERO,
         };
         assert_eq!((part.cell, part.share), (Cell(10), share));
         let read = cmaf::read::parts(part.bytes.as_ref().unwrap()).unwrap();
@@ -396,12 +413,14 @@ mod tests {
                     time += length;
                 }
                 let finished = audio.watermark(cell).remove(0);
-                let Share::Media { duration, independent } = finished.share else {
+                let Share::Media { duration, independent, offset } = finished.share else {
                     return Err(TestCaseError::fail("gap"));
                 };
                 prop_assert!(independent && duration <= grid.part_target());
                 let part = cmaf::read::parts(&finished.bytes.unwrap()).unwrap().remove(0);
                 prop_assert_eq!(part.decode_time, end);
+                let late = end - grid.first_sample(grid.first_frame(cell));
+                prop_assert_eq!(offset.as_nanos(), u128::from(late) * 1_000_000_000 / u128::from(grid.audio_rate()));
                 end = part.end();
                 prop_assert_eq!(end, time);
                 total += duration;

@@ -13,9 +13,7 @@ const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 export const PLAYERS = {
   'hls.js': { set: 'nothing', library: 'hls.js/dist/hls.min.js' },
   shaka: { set: '`streaming.lowLatencyMode`, `abr.enabled` off', library: 'shaka-player/dist/shaka-player.compiled.js' },
-  // VHS asks again for the version that completed a segment, until there is a newer one. The browser's cache would
-  // answer it with what it has for as long as that may be kept, which is six target durations.
-  'video.js': { set: '`html5.vhs.llhls`, browser cache off', library: 'video.js/dist/video.min.js', uncached: true },
+  'video.js': { set: '`html5.vhs.llhls`', library: 'video.js/dist/video.min.js' },
 };
 
 /** Serves the pages on a loopback port. Returns `page(name, playlist)`, which is an address, and `close()`. */
@@ -49,15 +47,11 @@ export async function openPlayer(browser, served, name, playlist) {
   page.answers = [];
   page.on('requestfinished', async (request) => {
     if (!request.url().includes('/live/')) return;
-    const response = await request.response();
+    // A page that closes takes what it was answered with it.
+    const response = await request.response().catch(() => null);
     const available = Number(response?.headers()['ringside-available'] ?? 0) / 1000;
     page.answers.push({ url: request.url(), status: response?.status(), asked: request.timing().startTime, available });
   });
-  if (PLAYERS[name].uncached) {
-    const devtools = await page.context().newCDPSession(page);
-    await devtools.send('Network.enable');
-    await devtools.send('Network.setCacheDisabled', { cacheDisabled: true });
-  }
   await page.goto(served.page(name, playlist), { waitUntil: 'domcontentloaded' });
   await page.waitForFunction(() => window.ringside?.firstPictureMs, null, { timeout: 30_000 }).catch(async () => {
     const said = await page.evaluate(() => [...(window.ringside?.notes ?? []), window.ringside?.video.currentTime]);

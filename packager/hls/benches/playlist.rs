@@ -98,6 +98,7 @@ fn live(profile: Profile) -> Timeline {
         let share = Share::Media {
             duration: grid.cell_duration(),
             independent: grid.starts_gop(cell),
+            offset: Duration::ZERO,
         };
         for track in 0..TRACKS.len() {
             timeline.share(track, cell, share).expect("cells come in order");

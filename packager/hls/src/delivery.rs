@@ -91,7 +91,10 @@ pub fn cache_control(answer: Answer, target_duration: Duration) -> String {
     match answer {
         Answer::Key => "no-store".to_owned(),
         Answer::Media => format!("public, max-age={seconds}, immutable"),
-        Answer::Directed | Answer::Plain | Answer::Refusal => format!("public, max-age={seconds}"),
+        // For those who share it: a player that asks the same again wants to know what has come since, and its own
+        // cache would tell it the old (video.js does, at the end of each segment).
+        Answer::Directed => format!("public, max-age=0, s-maxage={seconds}"),
+        Answer::Plain | Answer::Refusal => format!("public, max-age={seconds}"),
     }
 }
 
@@ -113,7 +116,7 @@ mod tests {
     #[test]
     fn lifetimes_follow_the_draft_except_for_refusals() {
         let td = Duration::from_secs(2);
-        assert_eq!(cache_control(Answer::Directed, td), "public, max-age=12");
+        assert_eq!(cache_control(Answer::Directed, td), "public, max-age=0, s-maxage=12");
         assert_eq!(cache_control(Answer::Plain, td), "public, max-age=1");
         assert_eq!(
             cache_control(Answer::Media, td),

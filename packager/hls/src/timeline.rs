@@ -54,6 +54,8 @@ pub enum Share {
         duration: Duration,
         /// Whether decoding can start with it.
         independent: bool,
+        /// How long after the cell's beginning it begins: sound is cut between its own frames.
+        offset: Duration,
     },
     /// Its media never came.
     Gap,

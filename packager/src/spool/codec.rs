@@ -79,12 +79,16 @@ fn put_cell(kept: &Kept, out: &mut BytesMut) {
     }
     out.put_u16(u16::try_from(kept.shares.len()).unwrap_or(u16::MAX));
     for (share, extent) in &kept.shares {
-        let (flags, duration) = match share {
-            Share::Gap => (0, Duration::ZERO),
+        let (flags, duration, offset) = match share {
+            Share::Gap => (0, Duration::ZERO, Duration::ZERO),
             Share::Media {
                 duration,
                 independent,
-            } => (MEDIA | if *independent { INDEPENDENT } else { 0 }, *duration),
+                offset,
+            } => {
+                let independent = if *independent { INDEPENDENT } else { 0 };
+                (MEDIA | independent, *duration, *offset)
+            }
         };
         let extent = extent.unwrap_or(Extent {
             offset: 0,
@@ -93,7 +97,9 @@ fn put_cell(kept: &Kept, out: &mut BytesMut) {
             frame: 0,
         });
         out.put_u8(flags);
-        out.put_u64(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX));
+        for time in [duration, offset] {
+            out.put_u64(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
+        }
         out.put_u64(extent.offset);
         out.put_u32(extent.length);
         out.put_u32(extent.sum);
@@ -201,6 +207,7 @@ fn get_cell(body: &mut Bytes) -> Option<Kept> {
     for _ in 0..count {
         let flags = body.try_get_u8().ok()?;
         let duration = Duration::from_nanos(body.try_get_u64().ok()?);
+        let offset = Duration::from_nanos(body.try_get_u64().ok()?);
         let extent = Extent {
             offset: body.try_get_u64().ok()?,
             length: body.try_get_u32().ok()?,
@@ -215,6 +222,7 @@ fn get_cell(body: &mut Bytes) -> Option<Kept> {
                 Share::Media {
                     duration,
                     independent,
+                    offset,
                 },
                 Some(extent),
             )
@@ -263,6 +271,7 @@ mod tests {
                 Share::Media {
                     duration,
                     independent,
+                    offset: duration / 2,
                 },
                 Some(extent),
             )

@@ -229,6 +229,7 @@ mod tests {
         let share = Share::Media {
             duration: Duration::from_millis(500),
             independent: true,
+            offset: Duration::ZERO,
         };
         Job {
             shelf: spool.shelf(&StreamId::new("main").unwrap(), Cell(1)),

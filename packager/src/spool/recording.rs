@@ -338,6 +338,7 @@ mod tests {
         let share = Share::Media {
             duration: Duration::from_millis(500),
             independent: cell.is_multiple_of(2),
+            offset: Duration::ZERO,
         };
         let extent = Extent {
             offset: cell % 4,

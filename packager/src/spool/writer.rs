@@ -551,6 +551,7 @@ mod tests {
         let share = Share::Media {
             duration: Duration::from_millis(500),
             independent: true,
+            offset: Duration::ZERO,
         };
         Job {
             shelf: Arc::clone(shelf),

@@ -176,16 +176,9 @@ async fn beyond_the_bound_on_bytes_the_oldest_goes_first() {
         FIRST_MSN + 240
     );
     let files = fs::read_dir(dir.path().join("events/main").join(FIRST.to_string())).unwrap();
-    let sizes: Vec<u64> = files
-        .map(|file| file.unwrap().metadata().unwrap().len())
-        .collect();
-    // The bound is looked after with each new segment.
-    let segment = sizes.iter().filter(|size| **size < 100_000).max().unwrap();
-    let bytes: u64 = sizes.iter().sum();
-    assert!(
-        (300_000..=700_000 + 2 * segment).contains(&bytes),
-        "{bytes}, {segment}"
-    );
+    let bytes: u64 = files.map(|file| file.unwrap().metadata().unwrap().len()).sum();
+    // It is looked after with each new segment, so that one may be there beyond it.
+    assert!((300_000..=710_000).contains(&bytes), "{bytes}");
     for uri in uris(&parsed) {
         assert_eq!(
             stage.reader.get(&format!("360p/{uri}")).await.status,

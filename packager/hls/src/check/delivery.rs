@@ -60,9 +60,18 @@ impl Answered {
     }
 
     fn max_age(&self) -> Option<u64> {
+        self.age_of("max-age=")
+    }
+
+    /// For caches that several share (RFC 9111 §5.2.2.10).
+    fn shared_age(&self) -> Option<u64> {
+        self.age_of("s-maxage=").or_else(|| self.max_age())
+    }
+
+    fn age_of(&self, name: &str) -> Option<u64> {
         let directives = self.header("cache-control")?.split(',');
         directives
-            .filter_map(|d| d.trim().strip_prefix("max-age="))
+            .filter_map(|d| d.trim().strip_prefix(name))
             .find_map(|age| age.parse().ok())
     }
 
@@ -130,7 +139,7 @@ pub fn rule_97_a_higher_bit_rate_is_never_more_urgent(rates: &[(u64, &Answered)]
 /// rfc8216bis B.1, but for refusals: one that is kept turns one impatient player into an outage for all.
 fn rule_98_answers_live_as_long_as_they_may(answered: &Answered) -> Vec<String> {
     let target = answered.target_duration.as_secs();
-    let good = match (answered.status, answered.kind, answered.max_age()) {
+    let good = match (answered.status, answered.kind, answered.shared_age()) {
         (200, Kind::Media, _) => true,
         (200, Kind::Directed, age) => age == Some(target * 6),
         (200, Kind::Plain, age) => age.is_some_and(|age| (1..=(target / 2).max(1)).contains(&age)),

@@ -210,7 +210,7 @@ mod tests {
     use super::*;
     use crate::check;
     use crate::id::Cell;
-    use crate::playlist::{Parsed, parse};
+    use crate::playlist::{Method, Parsed, Range, parse};
     use crate::timeline::stage::{SEGMENT, Stage, life};
 
     /// What a recorder does after each publication.
@@ -301,7 +301,7 @@ mod tests {
         let target = stage.grid.target_duration();
         let mut dvr = Dvr::of_frames(target, 2);
         stage.feed(5 * SEGMENT);
-        let range = Some(crate::playlist::Range {
+        let range = Some(Range {
             offset: 9,
             length: 90,
         });
@@ -331,8 +331,8 @@ mod tests {
             stage
         };
         let mut dvr = Dvr::new(stage.grid.target_duration());
-        let key = |n| crate::playlist::Key {
-            method: crate::playlist::Method::Aes128,
+        let key = |n| Key {
+            method: Method::Aes128,
             uri: format!("../key-{n}"),
             iv: [0; 16],
             format: None,

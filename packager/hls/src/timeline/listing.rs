@@ -8,6 +8,14 @@ use crate::id::{Cell, Msn};
 use crate::path::Object;
 use crate::playlist::{Media, Part, Report, Segment, Whole};
 
+/// rfc8216bis §4.4.4.6: a date is that of the first sample.
+fn offset(share: &Share) -> Duration {
+    match share {
+        Share::Media { offset, .. } => *offset,
+        Share::Gap => Duration::ZERO,
+    }
+}
+
 impl Timeline {
     /// The media playlist of a track; `None` before the first publication.
     pub fn playlist(&self, track: usize) -> Option<Media> {
@@ -72,7 +80,7 @@ impl Timeline {
             map: life.map(track).to_owned(),
             key: None,
             discontinuities: life.tags(msn),
-            start: self.start(msn),
+            start: self.start(msn) + shares.first().map_or(Duration::ZERO, offset),
             gap: shares.contains(&Share::Gap),
             parts: parts.collect(),
         }

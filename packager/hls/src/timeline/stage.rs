@@ -64,15 +64,20 @@ impl Stage {
             let frames =
                 |cell: Cell| (grid.first_sample(grid.first_frame(cell)) - self.phase).div_ceil(1_024);
             let samples = (frames(cell.next()) - frames(cell)) * u64::from(AUDIO_FRAME_SAMPLES);
-            let nanos = samples * 1_000_000_000 / u64::from(grid.audio_rate());
+            let begins = self.phase + frames(cell) * u64::from(AUDIO_FRAME_SAMPLES);
+            let late = begins - grid.first_sample(grid.first_frame(cell));
+            let time =
+                |samples: u64| Duration::from_nanos(samples * 1_000_000_000 / u64::from(grid.audio_rate()));
             return Share::Media {
-                duration: Duration::from_nanos(nanos),
+                duration: time(samples),
                 independent: true,
+                offset: time(late),
             };
         }
         Share::Media {
             duration: grid.cell_duration(),
             independent: grid.starts_gop(cell),
+            offset: Duration::ZERO,
         }
     }
 

@@ -5,7 +5,11 @@ fn answered(kind: Kind) -> Answered {
     let (kind_of, cache, priority) = match kind {
         Kind::Media => ("video/mp4", "public, max-age=3600", "u=3"),
         Kind::Plain => ("application/vnd.apple.mpegurl", "public, max-age=1", "u=1"),
-        Kind::Directed => ("application/vnd.apple.mpegurl", "public, max-age=12", "u=1"),
+        Kind::Directed => (
+            "application/vnd.apple.mpegurl",
+            "public, max-age=0, s-maxage=12",
+            "u=1",
+        ),
     };
     let headers = [
         ("content-type", kind_of),
@@ -57,7 +61,12 @@ fn every_rule_about_headers_misses_its_own() {
         "cache-control",
         &[None, Some("max-age=2"), Some("no-cache")],
     );
-    mutants(98, Kind::Directed, "cache-control", &[None, Some("max-age=1")]);
+    mutants(
+        98,
+        Kind::Directed,
+        "cache-control",
+        &[None, Some("max-age=1"), Some("max-age=12, s-maxage=1")],
+    );
     mutants(99, Kind::Plain, "age", &[None, Some("0.5"), Some("-1")]);
     mutants(101, Kind::Media, "access-control-allow-origin", &[None]);
     mutants(
