@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::archive::Settings as Archive;
+
 /// Sections `packager` and `origin`.
 #[derive(Debug, Clone, Default)]
 pub struct Config {
@@ -13,6 +15,8 @@ pub struct Config {
     pub feed: Feed,
     /// `[packager.dvr]`
     pub dvr: Dvr,
+    /// `[packager.archive]`
+    pub archive: Archive,
     /// `[origin]`
     pub origin: Origin,
     /// `data.dir`; without one nothing is kept, and a restart begins every stream anew.
@@ -27,6 +31,8 @@ pub struct Section {
     pub feed: Feed,
     /// What is kept on disk.
     pub dvr: Dvr,
+    /// Where recordings go.
+    pub archive: Archive,
 }
 
 /// What is kept on disk: for rewinding, and for a restart.

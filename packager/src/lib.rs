@@ -12,6 +12,7 @@
 //! | `spool` | what is on disk: for a restart, and for rewinding |
 //! | `origin` | what an HTTP request is answered |
 //! | `rewind` | the same for what is on disk |
+//! | [`archive`] | what is in the object store, for good |
 //! | [`events`] | which events are on disk, for those who look after them |
 //! | [`access`] | how often each child asked for the same thing |
 //!
@@ -29,6 +30,7 @@
 //! - A request that waits has a deadline, and dies with its connection.
 
 pub mod access;
+pub mod archive;
 mod assemble;
 pub mod config;
 pub mod events;
@@ -47,6 +49,7 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub use archive::Archive;
 pub use config::Config;
 
 /// A packager whose ports are open.
@@ -54,6 +57,7 @@ pub struct Packager {
     feed: tokio::net::TcpListener,
     origin: listen::Listener,
     streams: Arc<window::Streams>,
+    archive: Option<Arc<Archive>>,
     config: Config,
     secret: Vec<u8>,
 }
@@ -72,16 +76,23 @@ impl Packager {
     /// Where `data_dir` is given, streams of an earlier process are read from it first. Where that cannot be had, nothing
     /// is kept, and the packager says so.
     pub async fn bind(config: Config, secret: Vec<u8>) -> Result<Self, Error> {
-        let streams = Arc::new(kept(&config).await);
+        let archive = archive(&config);
+        let streams = Arc::new(kept(&config, archive.as_ref()).await);
         let feed = intake::bind(config.feed.listen).await?;
         let origin = listen::bind("origin", "origin.listen", config.origin.listen).await?;
         Ok(Self {
             feed,
             origin,
             streams,
+            archive,
             config,
             secret,
         })
+    }
+
+    /// Where recordings go; none where they go nowhere.
+    pub fn archive(&self) -> Option<Arc<Archive>> {
+        self.archive.clone()
     }
 
     /// Where ingests connect.
@@ -100,7 +111,12 @@ impl Packager {
         let intake = intake::Intake::new(self.config.feed, self.secret, Arc::clone(&self.streams));
         tasks.spawn(intake.run(self.feed, shutdown.clone()));
         let streams = Arc::clone(&self.streams);
-        let origin = origin::Origin::new(self.streams, &self.config.dvr, shutdown.clone());
+        let vault = self.archive.as_ref().map(Archive::vault);
+        if let Some(archive) = self.archive {
+            tasks.spawn(archive.run(shutdown.clone()));
+        }
+        let rewind = rewind::Rewind::new(&self.config.dvr);
+        let origin = origin::Origin::new(self.streams, rewind, vault, shutdown.clone());
         let limits = listen::Limits {
             connections: self.config.origin.connections_max,
             ..Default::default()
@@ -117,13 +133,28 @@ impl Packager {
     }
 }
 
-async fn kept(config: &Config) -> window::Streams {
+/// Without `data_dir` nothing is recorded, so nothing can be archived.
+fn archive(config: &Config) -> Option<Arc<Archive>> {
+    let data_dir = config.data_dir.as_ref()?;
+    match Archive::open(&config.archive, data_dir) {
+        Ok(archive) => Some(Arc::new(archive)),
+        Err(archive::Absent::Off) => None,
+        Err(error) => {
+            let error = &error as &dyn std::error::Error;
+            tracing::error!(error, "nothing is archived");
+            None
+        }
+    }
+}
+
+async fn kept(config: &Config, archive: Option<&Arc<Archive>>) -> window::Streams {
     let Some(data_dir) = config.data_dir.clone() else {
         return window::Streams::default();
     };
     let settings = config.clone();
+    let pledges = archive.map(|archive| Arc::clone(archive.pledges()));
     let read = move || {
-        let (spool, loaded) = spool::open(&data_dir, &settings)?;
+        let (spool, loaded) = spool::open(&data_dir, &settings, pledges)?;
         let window = settings.feed.window();
         Ok(window::Streams::kept(Arc::new(spool), loaded, window))
     };

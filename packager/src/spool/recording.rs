@@ -8,7 +8,7 @@ use bytes::Bytes;
 use feed::Shape;
 use hls::id::{Cell, Msn, TrackId};
 use hls::path::Hash;
-use hls::playlist::{DateRange, Dvr, Kind};
+use hls::playlist::{DateRange, Dvr, Kind, Segment};
 use hls::timeline::Timeline;
 
 use super::entry::{Entry, Extent, Kept, Life};
@@ -24,6 +24,7 @@ const INITS_MAX: usize = 1_024;
 pub(crate) struct Recording {
     tape: Tape,
     list: List,
+    is_cut_off: bool,
 }
 
 /// What grows with each publication.
@@ -36,8 +37,20 @@ struct List {
     index: BTreeMap<Msn, Filed>,
     /// Init segments by track, oldest first.
     inits: Vec<Vec<(Hash, Bytes)>>,
+    /// What the archive has yet to take; none where there is no archive.
+    due: Option<BTreeMap<Msn, Due>>,
     /// Changes with every change.
     version: u64,
+}
+
+/// A whole segment as all tracks' playlists list it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Due {
+    pub(crate) msn: Msn,
+    /// EXT-X-DISCONTINUITY-SEQUENCE of a playlist that begins with it.
+    pub(crate) sequence: u64,
+    /// By track.
+    pub(crate) segments: Vec<Segment>,
 }
 
 /// A segment's file.
@@ -58,6 +71,7 @@ impl Recording {
             dates: Vec::new(),
             index: BTreeMap::new(),
             inits: vec![Vec::new(); shape.tracks.len()],
+            due: None,
             version: 0,
         };
         list.hold(&life);
@@ -65,7 +79,38 @@ impl Recording {
             // The shortest window: what has left it is in the list by then.
             tape: Tape::new(life, from, Duration::ZERO),
             list,
+            is_cut_off: false,
         }
+    }
+
+    /// The same for an event that is archived: what is listed is also due.
+    pub(crate) fn archived(mut self) -> Self {
+        self.list.due = Some(BTreeMap::new());
+        self
+    }
+
+    /// Nothing is added any more although the feed has not said that it is over.
+    pub(crate) fn cut_off(&mut self) {
+        if !self.is_ended() {
+            self.is_cut_off = true;
+            self.play(&Entry::End);
+        }
+    }
+
+    pub(crate) fn is_cut_off(&self) -> bool {
+        self.is_cut_off
+    }
+
+    /// The oldest segment from `msn` on that the archive has yet to take; what is before is forgotten.
+    pub(crate) fn due(&mut self, msn: Msn) -> Option<Due> {
+        let due = self.list.due.as_mut()?;
+        *due = due.split_off(&msn);
+        due.values().next().cloned()
+    }
+
+    /// Date ranges, oldest first.
+    pub(crate) fn dates(&self) -> &[DateRange] {
+        &self.list.dates
     }
 
     /// Takes what is on disk now.
@@ -139,8 +184,8 @@ impl Recording {
         })
     }
 
-    /// The oldest chunk is listed no more; false where it is the only one.
-    pub(crate) fn trim(&mut self) -> bool {
+    /// The oldest chunk is listed no more; false where it is the only one. From `needed` on it can still be read.
+    pub(crate) fn trim(&mut self, needed: Option<Msn>) -> bool {
         let list = &mut self.list;
         let Some((first, start)) = list.tracks.first().and_then(Dvr::second) else {
             return false;
@@ -152,12 +197,13 @@ impl Recording {
         });
         // Those who have the playlist of a moment ago may still fetch what it lists.
         let kept = Msn(first.0.saturating_sub(hls::playlist::SEGMENTS_PER_CHUNK));
-        list.index = list.index.split_off(&kept);
+        list.index = list.index.split_off(&needed.map_or(kept, |needed| kept.min(needed)));
         list.version += 1;
         true
     }
 
     /// Segments before this one are asked for by nobody any more.
+    #[cfg(test)]
     pub(crate) fn kept_from(&self) -> Option<Msn> {
         self.list.index.keys().next().copied()
     }
@@ -201,6 +247,7 @@ impl List {
             let msn = self.next;
             self.next = msn.next();
             let sequence = timeline.discontinuity_sequence(msn);
+            let mut segments = Vec::new();
             let mut filed = self.index.get_mut(&msn);
             for (track, dvr) in self.tracks.iter_mut().enumerate() {
                 let Some(segment) = timeline.whole_segment(track, msn) else {
@@ -212,6 +259,10 @@ impl List {
                 {
                     extents.clear();
                 }
+                segments.push(segment);
+            }
+            if let Some(due) = self.due.as_mut().filter(|_| segments.len() == self.tracks.len()) {
+                due.insert(msn, Due { msn, sequence, segments });
             }
             self.version += 1;
         }
@@ -327,7 +378,7 @@ mod tests {
         let dates = recording.playlist(0).unwrap().1;
         assert_eq!(dates[0].duration, Some(Duration::from_secs(1)));
         parsed(&recording);
-        assert!(recording.trim());
+        assert!(recording.trim(None));
         assert!(
             recording.playlist(0).unwrap().1.is_empty(),
             "it has left the recording"
@@ -340,12 +391,12 @@ mod tests {
         assert!(
             recording.outgrows(Duration::from_secs(136)) && !recording.outgrows(Duration::from_secs(137))
         );
-        assert!(recording.trim());
+        assert!(recording.trim(None));
         assert_eq!(
             (recording.first(), recording.kept_from()),
             (Some(Msn(40_000_032)), Some(Msn(40_000_000)))
         );
-        assert!(recording.trim());
+        assert!(recording.trim(None));
         assert_eq!(
             (recording.first(), recording.kept_from()),
             (Some(Msn(40_000_064)), Some(Msn(40_000_032)))

@@ -5,17 +5,18 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use hls::id::{Cell, Msn, StreamId, TrackId};
 use hls::path::Hash;
+use hls::playlist::DateRange;
 use listen::playlist::Forms;
 
 use super::disk;
-use super::entry::Extent;
-use super::recording::{Recording, render};
+use super::entry::{Extent, Life};
+use super::recording::{Due, Recording, render};
 use crate::machine::Described;
 
 /// An event and its directory.
@@ -31,6 +32,8 @@ pub(crate) struct Shelf {
     rendered: Mutex<BTreeMap<usize, (u64, Forms)>>,
     /// When the feed has said that the event is over.
     over: OnceLock<Instant>,
+    /// Whether what is kept also goes to the archive.
+    pub(super) is_archived: bool,
 }
 
 /// Why a segment is not given.
@@ -53,7 +56,13 @@ impl Shelf {
             recording: RwLock::default(),
             rendered: Mutex::default(),
             over: OnceLock::new(),
+            is_archived: false,
         }
+    }
+
+    /// The same for an event that is archived.
+    pub(super) fn archived(self, is_archived: bool) -> Self {
+        Self { is_archived, ..self }
     }
 
     /// What is on disk changes.
@@ -73,6 +82,37 @@ impl Shelf {
 
     pub(super) fn is_over(&self) -> bool {
         self.over.get().is_some()
+    }
+
+    /// Whether all there will be of the event is on disk.
+    pub(crate) fn is_ended(&self) -> bool {
+        self.look(|recording| Some(recording.is_ended())).unwrap_or(false)
+    }
+
+    /// Whether that is so although its feed has not said that it is over.
+    pub(crate) fn is_cut_off(&self) -> bool {
+        self.look(|recording| Some(recording.is_cut_off())).unwrap_or(false)
+    }
+
+    /// Whether a segment is the event's, and older than what is listed.
+    pub(crate) fn is_before(&self, msn: Msn) -> bool {
+        let first = self.look(|recording| Some((recording.first()?, recording.shape().grid.msn(self.event))));
+        first.is_some_and(|(listed, first)| (first..listed).contains(&msn))
+    }
+
+    /// The next segment from `msn` on that the archive has yet to take.
+    pub(crate) fn due(&self, msn: Msn) -> Option<Due> {
+        self.change(|recording| recording.as_mut()?.due(msn))
+    }
+
+    /// What the event's feed has said of it last.
+    pub(crate) fn life(&self) -> Option<Arc<Life>> {
+        self.look(|recording| Some(Arc::clone(recording.life())))
+    }
+
+    /// Date ranges of the recording.
+    pub(crate) fn dates(&self) -> Vec<DateRange> {
+        self.look(|recording| Some(recording.dates().to_vec())).unwrap_or_default()
     }
 
     /// Whether the whole event is on disk, and its end was said `ago` by now or in an earlier process.

@@ -7,13 +7,14 @@ use std::process::{Child, Command, Stdio};
 
 use metrics_exporter_prometheus::PrometheusBuilder;
 use packager::Packager;
-use packager::config::Dvr;
+use packager::config::{Archive, Dvr};
 use tokio_util::sync::CancellationToken;
 
 use crate::stage::{SECRET, config};
 
 const DATA_DIR: &str = "RINGSIDE_TEST_PACKAGER_DATA_DIR";
 const DVR: &str = "RINGSIDE_TEST_PACKAGER_DVR";
+const ARCHIVE: &str = "RINGSIDE_TEST_PACKAGER_ARCHIVE";
 const PORTS: &str = "RINGSIDE_TEST_PACKAGER_PORTS";
 
 pub(crate) struct Process {
@@ -30,8 +31,12 @@ impl Process {
     }
 
     pub(crate) fn with(data_dir: &Path, dvr: &Dvr) -> Self {
+        Self::archiving(data_dir, dvr, &Archive::default())
+    }
+
+    pub(crate) fn archiving(data_dir: &Path, dvr: &Dvr, archive: &Archive) -> Self {
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        Self::at(data_dir, dvr, (any, any))
+        Self::at(data_dir, dvr, archive, (any, any))
     }
 
     /// Of its feed and its origin.
@@ -43,14 +48,15 @@ impl Process {
     pub(crate) fn again(self, data_dir: &Path) -> Self {
         let ports = (self.feed, self.origin);
         self.kill();
-        Self::at(data_dir, &Dvr::default(), ports)
+        Self::at(data_dir, &Dvr::default(), &Archive::default(), ports)
     }
 
-    fn at(data_dir: &Path, dvr: &Dvr, ports: (SocketAddr, SocketAddr)) -> Self {
+    fn at(data_dir: &Path, dvr: &Dvr, archive: &Archive, ports: (SocketAddr, SocketAddr)) -> Self {
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "process::packager_process", "--nocapture"])
             .env(DATA_DIR, data_dir)
             .env(DVR, serde_json::to_string(dvr).unwrap())
+            .env(ARCHIVE, serde_json::to_string(archive).unwrap())
             .env(PORTS, serde_json::to_string(&ports).unwrap())
             .stdout(Stdio::piped())
             .spawn()
@@ -106,6 +112,7 @@ async fn packager_process() {
     config.data_dir = Some(data_dir.into());
     let setting = |name| std::env::var(name).unwrap();
     config.dvr = serde_json::from_str(&setting(DVR)).unwrap();
+    config.archive = serde_json::from_str(&setting(ARCHIVE)).unwrap();
     (config.feed.listen, config.origin.listen) = serde_json::from_str(&setting(PORTS)).unwrap();
     let recorder = PrometheusBuilder::new().install_recorder().unwrap();
     let metrics = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -44,6 +44,8 @@ pub enum Kind {
     Sliding,
     /// It is all there is, and stays.
     Vod,
+    /// A file that answers no directives: EVENT while segments come, VOD once it has ended.
+    Stored,
 }
 
 impl Dvr {
@@ -60,29 +62,48 @@ impl Dvr {
 
     /// Appends a whole segment; `sequence` is the EXT-X-DISCONTINUITY-SEQUENCE of a playlist that began with it. Every
     /// segment follows the one before, or the playlist begins anew with it.
-    pub fn push(&mut self, msn: Msn, sequence: u64, segment: &Segment) {
+    /// Returns what that adds to the text.
+    pub fn push(&mut self, msn: Msn, sequence: u64, segment: &Segment) -> &str {
+        let duration = segment.whole.as_ref().map(|whole| whole.duration);
+        let end = segment.start + duration.unwrap_or_default();
+        self.make_room(msn, sequence, segment.start, end);
+        let Some(chunk) = self.chunks.back_mut() else {
+            return "";
+        };
+        let before = chunk.text.len();
+        let mut map = Some(chunk.map.as_str());
+        segment
+            .write(&mut map, Arc::make_mut(&mut chunk.text))
+            .expect("writing to a String does not fail");
+        chunk.map.clone_from(&segment.map);
+        chunk.text.get(before..).unwrap_or_default()
+    }
+
+    /// Appends a segment as an earlier [`Dvr::push`] has written it; the next one says again what applies to it.
+    pub fn push_text(&mut self, msn: Msn, sequence: u64, start: Duration, end: Duration, text: &str) {
+        self.make_room(msn, sequence, start, end);
+        if let Some(chunk) = self.chunks.back_mut() {
+            Arc::make_mut(&mut chunk.text).push_str(text);
+            chunk.map.clear();
+        }
+    }
+
+    /// The last chunk is the one that this segment belongs to.
+    fn make_room(&mut self, msn: Msn, sequence: u64, start: Duration, end: Duration) {
         if msn != self.next {
             self.chunks.clear();
         }
         self.next = msn.next();
-        let duration = segment.whole.as_ref().map(|whole| whole.duration);
-        self.reached = segment.start + duration.unwrap_or_default();
+        self.reached = end;
         let full = |chunk: &Chunk| msn.0 - chunk.first.0 >= SEGMENTS_PER_CHUNK;
         if self.chunks.back().is_none_or(full) {
             self.chunks.push_back(Chunk {
                 first: msn,
                 sequence,
-                start: segment.start,
+                start,
                 text: Arc::default(),
                 map: String::new(),
             });
-        }
-        if let Some(chunk) = self.chunks.back_mut() {
-            let mut map = Some(chunk.map.as_str());
-            segment
-                .write(&mut map, Arc::make_mut(&mut chunk.text))
-                .expect("writing to a String does not fail");
-            chunk.map.clone_from(&segment.map);
         }
     }
 
@@ -150,13 +171,17 @@ impl Dvr {
     fn head(&self, first: &Chunk, dates: &[DateRange], kind: Kind, out: &mut String) -> std::fmt::Result {
         writeln!(out, "#EXTM3U\n#EXT-X-VERSION:8")?;
         writeln!(out, "#EXT-X-TARGETDURATION:{}", self.target_duration.as_secs())?;
-        writeln!(
-            out,
-            "#EXT-X-SERVER-CONTROL:CAN-SKIP-UNTIL={},CAN-SKIP-DATERANGES=YES",
-            Seconds(self.target_duration * SKIP_TARGETS, 1)
-        )?;
-        if kind == Kind::Vod {
-            writeln!(out, "#EXT-X-PLAYLIST-TYPE:VOD")?;
+        if kind != Kind::Stored {
+            writeln!(
+                out,
+                "#EXT-X-SERVER-CONTROL:CAN-SKIP-UNTIL={},CAN-SKIP-DATERANGES=YES",
+                Seconds(self.target_duration * SKIP_TARGETS, 1)
+            )?;
+        }
+        match (kind, self.ended) {
+            (Kind::Vod, _) | (Kind::Stored, true) => writeln!(out, "#EXT-X-PLAYLIST-TYPE:VOD")?,
+            (Kind::Stored, false) => writeln!(out, "#EXT-X-PLAYLIST-TYPE:EVENT")?,
+            (Kind::Sliding, _) => {}
         }
         writeln!(out, "#EXT-X-MEDIA-SEQUENCE:{}", first.first)?;
         writeln!(out, "#EXT-X-DISCONTINUITY-SEQUENCE:{}", first.sequence)?;
@@ -252,6 +277,34 @@ mod tests {
             parsed.segments[0].map.is_some(),
             "a chunk names its init segment itself"
         );
+    }
+
+    #[test]
+    fn what_was_written_can_be_gone_on_with() {
+        let (mut stage, target) = (Stage::usual(), Stage::usual().grid.target_duration());
+        let (mut whole, mut again) = (Dvr::new(target), Dvr::new(target));
+        stage.feed(90 * SEGMENT);
+        for n in 0..90 {
+            let msn = Msn(40_000_000 + n);
+            let Some(segment) = stage.timeline.whole_segment(0, msn) else {
+                continue;
+            };
+            let text = whole.push(msn, 0, &segment).to_owned();
+            if n < 80 {
+                let end = segment.start + segment.whole.as_ref().unwrap().duration;
+                again.push_text(msn, 0, segment.start, end, &text);
+            } else {
+                again.push(msn, 0, &segment);
+            }
+        }
+        let [whole, again] = [&whole, &again].map(|dvr| dvr.render(&[], Kind::Stored).unwrap());
+        assert!(whole.contains("#EXT-X-PLAYLIST-TYPE:EVENT\n") && !whole.contains("SKIP"));
+        let said = |text: &str| -> Vec<String> {
+            let lines = text.lines().filter(|line| !line.starts_with("#EXT-X-MAP"));
+            lines.map(str::to_owned).collect()
+        };
+        assert_eq!(said(&whole), said(&again));
+        assert_eq!((check::playlist(&whole), check::playlist(&again)), (vec![], vec![]));
     }
 
     #[test]
