@@ -95,7 +95,7 @@ impl Default for Ops {
 }
 
 /// Keys that have no default, so that the default configuration does not show them.
-const UNSET: [&str; 12] = [
+const UNSET: [&str; 16] = [
     "edge.home",
     "feed.secret",
     "ingest.hook.secret",
@@ -106,12 +106,21 @@ const UNSET: [&str; 12] = [
     "ingest.srt.passphrase",
     "ladder.audio",
     "ladder.rungs",
+    "packager.archive.access_key_id",
+    "packager.archive.endpoint",
+    "packager.archive.region",
+    "packager.archive.secret_access_key",
     "tls.certificate",
     "tls.key",
 ];
 
 /// Keys whose value is never printed.
-const SECRET: [&str; 3] = ["feed.secret", "ingest.hook.secret", "ingest.srt.passphrase"];
+const SECRET: [&str; 4] = [
+    "feed.secret",
+    "ingest.hook.secret",
+    "ingest.srt.passphrase",
+    "packager.archive.secret_access_key",
+];
 
 impl Config {
     /// Every mistake that a single key does not show.
@@ -126,6 +135,7 @@ impl Config {
                 .mistakes()
                 .into_iter()
                 .chain(self.packager.dvr.mistakes())
+                .chain(self.packager.archive.mistakes())
                 .chain(self.origin.mistakes()),
         );
         #[cfg(feature = "edge")]

@@ -21,6 +21,8 @@ use crate::spool::disk;
 /// First and longest pause after an attempt that failed.
 const PAUSE_FIRST: Duration = Duration::from_millis(250);
 const PAUSE_MAX: Duration = Duration::from_secs(30);
+/// How soon those who wait see that it is back.
+const PATIENCE: Duration = Duration::from_millis(500);
 /// How often a store that does not answer is spoken of.
 const SAID_EVERY: Duration = Duration::from_secs(60);
 /// Largest object read back, bytes.
@@ -237,7 +239,8 @@ impl Store {
     {
         loop {
             while let Some(until) = self.turn() {
-                sleep_until(until).await;
+                // It may have come back meanwhile.
+                sleep_until(until.min(Instant::now() + PATIENCE)).await;
             }
             let ended = timeout(self.deadline, attempt()).await;
             // A bucket that is not there is "not found", too.

@@ -119,7 +119,7 @@ async fn an_event_is_stored_as_it_was_published_and_plays_from_a_directory() {
     let event = event(&dir.path().join("archive"), FIRST);
     until("a live event's playlist", PATIENCE, || event.join("index.m3u8").exists()).await;
     let (text, parsed) = read(&event, "360p");
-    assert!(text.contains("#EXT-X-PLAYLIST-TYPE:EVENT\n") && !parsed.ended);
+    assert!(!parsed.ended && !text.contains("PLAYLIST-TYPE"));
     assert!(!text.contains("CAN-SKIP") && !text.contains("CAN-BLOCK"), "a directory answers no directives");
     objects(&event);
     stage.feed(30).await;
@@ -402,9 +402,10 @@ async fn events_have_their_time() {
     let (first, second) = (event(&archive, FIRST), event(&archive, second));
     until("both events", PATIENCE, || is_ended(&first) && is_ended(&second)).await;
     process.kill();
+    let record: Record = serde_json::from_slice(&fs::read(second.join("event.json")).unwrap()).unwrap();
     // Only one of the two fits.
     let tight = Settings {
-        keep_bytes: 30_000,
+        keep_bytes: record.bytes * 3 / 2,
         ..local()
     };
     let process = Process::archiving(dir.path(), &Dvr::default(), &tight);
@@ -433,7 +434,8 @@ async fn a_clip_is_whole_segments_and_survives_its_event() {
     let mut stage = Stage::of(process.addresses()).await;
     stage.feed(80).await;
     let stored = event(&dir.path().join("archive"), FIRST);
-    until("it is stored", PATIENCE, || stored.join("index.m3u8").exists()).await;
+    let lists = |uri| fs::read_to_string(stored.join("audio/media.m3u8")).is_ok_and(|text| text.contains(uri));
+    until("it is stored", PATIENCE, || lists("seg-40000019.m4s")).await;
     // Another process's hand, as `ringside events clip` has it: it knows what the store knows.
     let archive = std::sync::Arc::new(Archive::open(&local(), dir.path()).unwrap());
     let clip = archive.clip(main_stream(), order(5.0, 9.0)).await.unwrap();

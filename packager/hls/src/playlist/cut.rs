@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use super::dvr::version;
 use crate::id::Msn;
 use crate::time::since_epoch;
 
@@ -35,11 +36,7 @@ pub struct Span {
 const STICKY: [&str; 2] = ["#EXT-X-KEY:", "#EXT-X-MAP:"];
 
 /// Tags of the head that a range has, too.
-const HEAD: [&str; 3] = [
-    "#EXT-X-VERSION:",
-    "#EXT-X-TARGETDURATION:",
-    "#EXT-X-INDEPENDENT-SEGMENTS",
-];
+const HEAD: [&str; 2] = ["#EXT-X-TARGETDURATION:", "#EXT-X-INDEPENDENT-SEGMENTS"];
 
 /// One segment's lines.
 #[derive(Debug, Default)]
@@ -108,7 +105,8 @@ pub fn cut(text: &str, segments: &RangeInclusive<Msn>) -> Option<Cut> {
         let tag = line.split_once(':').map_or("", |(tag, _)| tag);
         said.iter().all(|said| !said.starts_with(tag))
     });
-    let mut out = "#EXTM3U\n".to_owned();
+    let gaps = taken.iter().filter(|block| block.is_gap()).count();
+    let mut out = format!("#EXTM3U\n#EXT-X-VERSION:{}\n", version(gaps == 0));
     for line in head.iter().filter(|line| HEAD.iter().any(|tag| line.starts_with(tag))) {
         out += line;
         out.push('\n');
@@ -126,7 +124,7 @@ pub fn cut(text: &str, segments: &RangeInclusive<Msn>) -> Option<Cut> {
     out += "#EXT-X-ENDLIST\n";
     Some(Cut {
         uris: uris(&sticky, taken),
-        gaps: taken.iter().filter(|block| block.is_gap()).count() as u64,
+        gaps: gaps as u64,
         duration: taken.iter().map(|block| block.duration).sum(),
         text: out,
     })

@@ -44,7 +44,7 @@ pub enum Kind {
     Sliding,
     /// It is all there is, and stays.
     Vod,
-    /// A file that answers no directives: EVENT while segments come, VOD once it has ended.
+    /// A file that answers no directives; VOD once it has ended.
     Stored,
 }
 
@@ -167,9 +167,15 @@ impl Dvr {
         Some(text)
     }
 
+    /// A file that is whole says what it needs; what may still come to need EXT-X-GAP says so from the first.
+    fn version(&self, kind: Kind) -> u8 {
+        let is_whole = kind == Kind::Stored && self.ended;
+        version(is_whole && !self.chunks.iter().any(|chunk| chunk.text.contains(GAP)))
+    }
+
     /// rfc8216bis §4.4.3.8: without parts no PART-HOLD-BACK, and HOLD-BACK is three target durations by itself.
     fn head(&self, first: &Chunk, dates: &[DateRange], kind: Kind, out: &mut String) -> std::fmt::Result {
-        writeln!(out, "#EXTM3U\n#EXT-X-VERSION:8")?;
+        writeln!(out, "#EXTM3U\n#EXT-X-VERSION:{}", self.version(kind))?;
         writeln!(out, "#EXT-X-TARGETDURATION:{}", self.target_duration.as_secs())?;
         if kind != Kind::Stored {
             writeln!(
@@ -180,13 +186,19 @@ impl Dvr {
         }
         match (kind, self.ended) {
             (Kind::Vod, _) | (Kind::Stored, true) => writeln!(out, "#EXT-X-PLAYLIST-TYPE:VOD")?,
-            (Kind::Stored, false) => writeln!(out, "#EXT-X-PLAYLIST-TYPE:EVENT")?,
-            (Kind::Sliding, _) => {}
+            (Kind::Sliding, _) | (Kind::Stored, false) => {}
         }
         writeln!(out, "#EXT-X-MEDIA-SEQUENCE:{}", first.first)?;
         writeln!(out, "#EXT-X-DISCONTINUITY-SEQUENCE:{}", first.sequence)?;
         dates.iter().try_for_each(|range| range.write(out))
     }
+}
+
+/// A line that Apple's table of versions puts at 8; EXT-X-MAP is at 6.
+pub(super) const GAP: &str = "#EXT-X-GAP\n";
+
+pub(super) fn version(has_no_gap: bool) -> u8 {
+    if has_no_gap { 6 } else { 8 }
 }
 
 #[cfg(test)]
@@ -298,7 +310,7 @@ mod tests {
             }
         }
         let [whole, again] = [&whole, &again].map(|dvr| dvr.render(&[], Kind::Stored).unwrap());
-        assert!(whole.contains("#EXT-X-PLAYLIST-TYPE:EVENT\n") && !whole.contains("SKIP"));
+        assert!(!whole.contains("PLAYLIST-TYPE") && !whole.contains("SKIP"));
         let said = |text: &str| -> Vec<String> {
             let lines = text.lines().filter(|line| !line.starts_with("#EXT-X-MAP"));
             lines.map(str::to_owned).collect()
