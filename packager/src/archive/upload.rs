@@ -31,6 +31,8 @@ const HOLE_MAX: u64 = 43_200;
 const DATES_MAX: usize = 1_024;
 /// Readings of a segment before it is taken for lost.
 const READS: u32 = 3;
+/// How soon a disk that failed is tried again.
+const AGAIN: Duration = Duration::from_secs(10);
 /// How often is looked for what nobody has told of.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -133,11 +135,10 @@ impl Progress {
 impl Upload {
     /// Ends once all of the event is in the store, or when it is deleted.
     pub(super) async fn run(mut self) -> Result<(), Error> {
-        let dir = self.dir.clone();
-        let opened = tokio::task::spawn_blocking(move || Journal::open(&dir)).await;
-        let (journal, lines) = opened.map_err(std::io::Error::other)??;
-        let mut journal = Some(journal);
+        // Its directory is made with its first cell.
         let life = self.life().await;
+        let (journal, lines) = self.journal().await?;
+        let mut journal = Some(journal);
         {
             let mut roll = self.lock();
             roll.begin(&life);
@@ -182,6 +183,23 @@ impl Upload {
                 return life;
             }
             sleep(LOOK / 4).await;
+        }
+    }
+
+    /// What an earlier process has noted. While that cannot be read, nothing is known, so nothing is uploaded.
+    async fn journal(&self) -> Result<(Journal, Vec<Line>), Error> {
+        loop {
+            let dir = self.dir.clone();
+            let opened = tokio::task::spawn_blocking(move || Journal::open(&dir)).await;
+            match opened.map_err(std::io::Error::other)? {
+                Ok(opened) => return Ok(opened),
+                Err(_) if !self.dir.exists() => return Err(Error::Gone),
+                Err(error) => {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::warn!(stream = %self.shelf.stream, error, "what is in the archive cannot be read");
+                    sleep(AGAIN).await;
+                }
+            }
         }
     }
 
