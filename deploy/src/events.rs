@@ -7,9 +7,9 @@ use std::io::Write as _;
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use hls::id::StreamId;
+use packager::Archive;
 use packager::archive::{Absent, Order, Record};
 use packager::events::{self, Event};
-use packager::Archive;
 
 use crate::cli::{Failure, Settings};
 
@@ -381,7 +381,10 @@ mod tests {
         let head = ["STREAM", "EVENT", "STARTED", "LENGTH", "SIZE", "STATE", "ARCHIVE"];
         assert_eq!(lines[0], head);
         let started = "2026-07-14T22:13:20.000Z";
-        assert_eq!(lines[1], ["main", "6", started, "0:01:00", "0", "KiB", "ended", "whole"]);
+        assert_eq!(
+            lines[1],
+            ["main", "6", started, "0:01:00", "0", "KiB", "ended", "whole"]
+        );
         let cut_off = ["main", "7", started, "2:03:04", "3072", "MiB", "cut", "off", "-"];
         assert_eq!(lines[2], cut_off);
         assert_eq!(lines[3][6..], ["open", "7300", "of", "7384"]);

@@ -129,7 +129,10 @@ pub(crate) async fn vod(
         Leaf::Multivariant => (index, None),
         Leaf::Media(track) => {
             video(track)?;
-            (streams.rewind.get(&resource(leaf.clone()), Keep::Fresh).await?, None)
+            (
+                streams.rewind.get(&resource(leaf.clone()), Keep::Fresh).await?,
+                None,
+            )
         }
         Leaf::Object(track, name) => {
             let video = video(track)?;

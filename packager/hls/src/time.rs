@@ -330,7 +330,14 @@ fn offset(time: &str) -> Option<(&str, i64)> {
     let (time, offset) = time.split_at_checked(at)?;
     let (hours, minutes) = offset.get(1..)?.split_once(':')?;
     let seconds = digits(hours)? * 3_600 + digits(minutes)? * 60;
-    Some((time, if offset.starts_with('-') { -seconds } else { seconds }))
+    Some((
+        time,
+        if offset.starts_with('-') {
+            -seconds
+        } else {
+            seconds
+        },
+    ))
 }
 
 fn three(text: &str, separator: char) -> Option<[i64; 3]> {

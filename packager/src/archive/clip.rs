@@ -168,7 +168,10 @@ impl Archive {
         let none = || Unfit::NoClip(stream.clone(), id.clone());
         let clip = ClipId::new(&id).map_err(|_| none())?;
         let (store, dir) = (Arc::clone(&self.store), record::dir(&stream, &Vod::Clip(clip)));
-        let removed = self.threads.1.spawn(async move { record::remove(&store, &dir).await });
+        let removed = self
+            .threads
+            .1
+            .spawn(async move { record::remove(&store, &dir).await });
         match removed.await.unwrap_or(Err(Failure::Down))? {
             true => Ok(()),
             false => Err(none()),
@@ -246,9 +249,20 @@ impl Archive {
     }
 
     /// The event that has the range, or the one that was named.
-    async fn source(&self, stream: &StreamId, order: &Order, from: Duration, to: Duration) -> Result<Source, Unfit> {
+    async fn source(
+        &self,
+        stream: &StreamId,
+        order: &Order,
+        from: Duration,
+        to: Duration,
+    ) -> Result<Source, Unfit> {
         let mut known = record::events(&self.store, stream).await?;
-        known.extend(self.rolls().keys().filter(|(of, _)| of == stream).map(|(_, event)| *event));
+        known.extend(
+            self.rolls()
+                .keys()
+                .filter(|(of, _)| of == stream)
+                .map(|(_, event)| *event),
+        );
         known.sort_unstable();
         known.dedup();
         known.retain(|event| order.event.is_none_or(|wanted| wanted == event.0));
@@ -264,7 +278,10 @@ impl Archive {
             }
             newest.get_or_insert(source);
         }
-        let which = order.event.map(|event| format!(" (event {event})")).unwrap_or_default();
+        let which = order
+            .event
+            .map(|event| format!(" (event {event})"))
+            .unwrap_or_default();
         newest.ok_or_else(|| Unfit::Unknown(stream.clone(), which))
     }
 
@@ -290,17 +307,28 @@ impl Archive {
 
     /// Bytes first, then what names them; `clip.json` before both and after both, so that what is broken off can be
     /// found and deleted.
-    async fn make(&self, stream: &StreamId, source: &Source, range: &Span, clip: Clip) -> Result<Clip, Failure> {
+    async fn make(
+        &self,
+        stream: &StreamId,
+        source: &Source,
+        range: &Span,
+        clip: Clip,
+    ) -> Result<Clip, Failure> {
         let id = ClipId::new(&clip.id).map_err(|_| Failure::Unreadable)?;
         let into = record::dir(stream, &Vod::Clip(id));
         let of = record::dir(stream, &Vod::Event(source.event));
         tell(&self.store, &into, &clip).await?;
         let segments = range.segments.0..=range.segments.1;
-        let start = since_epoch(&clip.from).unwrap_or_default().saturating_sub(range.start);
+        let start = since_epoch(&clip.from)
+            .unwrap_or_default()
+            .saturating_sub(range.start);
         let (mut playlists, mut copies, mut gaps) = (Vec::new(), Vec::new(), 0);
         for (track, text) in &source.texts {
             let cut = cut(text, &segments).ok_or(Failure::Unreadable)?;
-            let begin = format!("#EXT-X-START:TIME-OFFSET={:.3},PRECISE=YES\n", start.as_secs_f64());
+            let begin = format!(
+                "#EXT-X-START:TIME-OFFSET={:.3},PRECISE=YES\n",
+                start.as_secs_f64()
+            );
             let tag = "#EXT-X-PLAYLIST-TYPE:VOD\n";
             playlists.push((track, cut.text.replacen(tag, &format!("{tag}{begin}"), 1)));
             copies.extend(cut.uris.iter().map(|uri| format!("{track}/{uri}")));
@@ -311,7 +339,11 @@ impl Archive {
             while at_work.len() >= self.settings.uploads_max {
                 landed(at_work.join_next().await)?;
             }
-            let (store, from, to) = (Arc::clone(&self.store), format!("{of}/{name}"), format!("{into}/{name}"));
+            let (store, from, to) = (
+                Arc::clone(&self.store),
+                format!("{of}/{name}"),
+                format!("{into}/{name}"),
+            );
             at_work.spawn(async move { copy(&store, &from, &to).await });
         }
         while !at_work.is_empty() {
@@ -322,7 +354,9 @@ impl Archive {
             self.store.try_put(&name, Kind::Whole, text.into()).await?;
         }
         let index = source.index.clone().into();
-        self.store.try_put(&format!("{into}/index.m3u8"), Kind::Whole, index).await?;
+        self.store
+            .try_put(&format!("{into}/index.m3u8"), Kind::Whole, index)
+            .await?;
         let clip = Clip {
             gaps,
             state: State::Ready,
@@ -361,7 +395,9 @@ fn landed(ended: Option<Result<Result<(), Failure>, tokio::task::JoinError>>) ->
 
 async fn tell(store: &Store, dir: &str, clip: &Clip) -> Result<(), Failure> {
     let json = serde_json::to_vec_pretty(clip).map_err(|_| Failure::Unreadable)?;
-    store.try_put(&format!("{dir}/{FILE}"), Kind::Json, json.into()).await
+    store
+        .try_put(&format!("{dir}/{FILE}"), Kind::Json, json.into())
+        .await
 }
 
 async fn text(store: &Store, name: &str) -> Result<String, Failure> {

@@ -64,7 +64,10 @@ impl Line {
 
     /// Tracks that have no media in it.
     pub(super) fn gaps(&self) -> u64 {
-        let gaps = self.tracks.iter().filter(|written| written.text.contains("#EXT-X-GAP\n"));
+        let gaps = self
+            .tracks
+            .iter()
+            .filter(|written| written.text.contains("#EXT-X-GAP\n"));
         gaps.count() as u64
     }
 }
@@ -86,7 +89,10 @@ impl Journal {
         };
         let (mut lines, mut sound) = (Vec::new(), 0_u64);
         for line in text.split_inclusive(|byte| *byte == b'\n') {
-            let Some(read) = line.strip_suffix(b"\n").and_then(|line| serde_json::from_slice(line).ok()) else {
+            let Some(read) = line
+                .strip_suffix(b"\n")
+                .and_then(|line| serde_json::from_slice(line).ok())
+            else {
                 break;
             };
             lines.push(read);
@@ -124,7 +130,11 @@ mod tests {
     use super::*;
 
     fn line(msn: u64) -> Line {
-        let written = Written::new(Duration::from_secs(msn), Duration::from_secs(msn + 2), "#EXTINF:2,\nx\n");
+        let written = Written::new(
+            Duration::from_secs(msn),
+            Duration::from_secs(msn + 2),
+            "#EXTINF:2,\nx\n",
+        );
         Line {
             msn,
             sequence: 0,

@@ -180,7 +180,9 @@ impl Archive {
                 .partition(|(_, pledge)| pledge.shelf.is_some());
             // Those that nobody adds to can wait, and are read one by one.
             let waits = running.len() > tasks.len();
-            let next = live.into_iter().chain(past.into_iter().filter(|_| !waits).take(1));
+            let next = live
+                .into_iter()
+                .chain(past.into_iter().filter(|_| !waits).take(1));
             for (dir, pledge) in next {
                 running.push(dir.clone());
                 let (this, shared) = (Arc::clone(self), Arc::clone(&shared));
@@ -210,7 +212,10 @@ impl Archive {
                 let read = read.unwrap_or_else(|panic| Err(std::io::Error::other(panic)));
                 read.unwrap_or_else(|error| {
                     let error = &error as &dyn std::error::Error;
-                    tracing::warn!(error, "an event of an earlier process is not archived: it cannot be read");
+                    tracing::warn!(
+                        error,
+                        "an event of an earlier process is not archived: it cannot be read"
+                    );
                     None
                 })
                 .map(Arc::new)
@@ -235,7 +240,9 @@ impl Archive {
                     self.latest().insert(key.0.clone(), key.1);
                 }
             }
-            Err(Error::Gone) => tracing::debug!(stream = %key.0, event = %key.1, "deleted while it was archived"),
+            Err(Error::Gone) => {
+                tracing::debug!(stream = %key.0, event = %key.1, "deleted while it was archived")
+            }
             Err(error) => {
                 let error = &error as &dyn std::error::Error;
                 tracing::error!(stream = %key.0, event = %key.1, error, "an event is not archived any more");
@@ -294,8 +301,14 @@ impl Archive {
 
     /// Removes an event from the store; false where it is not there.
     pub async fn delete(self: &Arc<Self>, stream: &StreamId, event: u64) -> Result<bool, Failure> {
-        let (store, dir) = (Arc::clone(&self.store), record::dir(stream, &Vod::Event(Cell(event))));
-        let asked = self.threads.1.spawn(async move { record::remove(&store, &dir).await });
+        let (store, dir) = (
+            Arc::clone(&self.store),
+            record::dir(stream, &Vod::Event(Cell(event))),
+        );
+        let asked = self
+            .threads
+            .1
+            .spawn(async move { record::remove(&store, &dir).await });
         asked.await.unwrap_or(Err(Failure::Down))
     }
 
@@ -315,8 +328,16 @@ fn keep(records: &[Record], settings: &Settings, now: SystemTime) -> Vec<bool> {
         let age_s = now_s.saturating_sub(record.written_s);
         settings.keep_days > 0 && age_s > settings.keep_days.saturating_mul(DAY_S)
     };
-    let mut kept: Vec<bool> = records.iter().map(|record| !record.ended || !is_old(record)).collect();
-    let mut bytes: u64 = records.iter().zip(&kept).filter(|(_, kept)| **kept).map(|(r, _)| r.bytes).sum();
+    let mut kept: Vec<bool> = records
+        .iter()
+        .map(|record| !record.ended || !is_old(record))
+        .collect();
+    let mut bytes: u64 = records
+        .iter()
+        .zip(&kept)
+        .filter(|(_, kept)| **kept)
+        .map(|(r, _)| r.bytes)
+        .sum();
     let mut order: Vec<usize> = (0..records.len()).collect();
     order.sort_by_key(|at| records.get(*at).map(|record| record.written_s));
     for at in order {

@@ -106,7 +106,12 @@ pub(super) async fn all(store: &Store) -> Result<Vec<Record>, Failure> {
 /// Removes everything below a directory: what names others first, and what tells of it all last, so that what was broken
 /// off is found again.
 pub(super) async fn remove(store: &Store, dir: &str) -> Result<bool, Failure> {
-    let mut names: Vec<String> = store.all(dir).await?.into_iter().map(|object| object.name).collect();
+    let mut names: Vec<String> = store
+        .all(dir)
+        .await?
+        .into_iter()
+        .map(|object| object.name)
+        .collect();
     let order = |name: &String| match name.rsplit_once('.') {
         _ if name.ends_with("index.m3u8") => 0,
         Some((_, "m3u8")) => 1,

@@ -75,7 +75,9 @@ impl Default for Archive {
 
 impl fmt::Debug for Archive {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Archive").field("url", &self.url).finish_non_exhaustive()
+        f.debug_struct("Archive")
+            .field("url", &self.url)
+            .finish_non_exhaustive()
     }
 }
 
@@ -100,7 +102,10 @@ impl Archive {
     /// Every mistake in the section.
     pub fn mistakes(&self) -> Vec<String> {
         let is_place = ["local", "off"].contains(&self.url.as_str())
-            || self.url.strip_prefix("file:///").is_some_and(|dir| !dir.is_empty())
+            || self
+                .url
+                .strip_prefix("file:///")
+                .is_some_and(|dir| !dir.is_empty())
             || self.bucket().is_some_and(|(bucket, _)| !bucket.is_empty());
         let secrets = self.access_key_id.is_some() == self.secret_access_key.is_some();
         let is_url = |url: &String| url.starts_with("https://") || url.starts_with("http://");
@@ -167,7 +172,13 @@ mod tests {
             url: url.to_owned(),
             ..Archive::default()
         };
-        for good in ["local", "off", "file:///srv/archive", "s3://bucket", "s3://bucket/a/b"] {
+        for good in [
+            "local",
+            "off",
+            "file:///srv/archive",
+            "s3://bucket",
+            "s3://bucket/a/b",
+        ] {
             assert_eq!(at(good).mistakes(), Vec::<String>::new(), "{good}");
         }
         for bad in ["", "file://", "s3://", "s3:///x", "gs://bucket", "/srv"] {

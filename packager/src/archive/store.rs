@@ -159,7 +159,9 @@ impl Store {
         let mut options = PutOptions::default();
         if self.has_headers {
             let (content_type, cache) = kind.headers();
-            options.attributes.insert(Attribute::ContentType, content_type.into());
+            options
+                .attributes
+                .insert(Attribute::ContentType, content_type.into());
             options.attributes.insert(Attribute::CacheControl, cache.into());
         }
         options
@@ -319,11 +321,18 @@ impl Store {
     fn say(&self, name: &str, failure: &Failure) {
         let mut health = self.lock();
         let now = Instant::now();
-        if health.said.is_none_or(|said| now.duration_since(said) >= SAID_EVERY) {
+        if health
+            .said
+            .is_none_or(|said| now.duration_since(said) >= SAID_EVERY)
+        {
             health.said = Some(now);
             drop(health);
             let error = failure as &dyn std::error::Error;
-            tracing::warn!(object = name, error, "the archive's store fails: what it does not have stays on disk");
+            tracing::warn!(
+                object = name,
+                error,
+                "the archive's store fails: what it does not have stays on disk"
+            );
         }
     }
 

@@ -95,7 +95,9 @@ impl Progress {
         };
         let (sequence, body) = rest.split_once('\n')?;
         let dates: String = self.dates.iter().map(|(_, line)| line.as_str()).collect();
-        Some(format!("{head}#EXT-X-DISCONTINUITY-SEQUENCE:{sequence}\n{dates}{body}"))
+        Some(format!(
+            "{head}#EXT-X-DISCONTINUITY-SEQUENCE:{sequence}\n{dates}{body}"
+        ))
     }
 
     fn begin(&mut self, life: &Life) {
@@ -106,7 +108,13 @@ impl Progress {
 
     fn take(&mut self, line: &Line) {
         for ((_, list), written) in self.lists.iter_mut().zip(&line.tracks) {
-            list.push_text(line.msn(), line.sequence, written.start(), written.end(), &written.text);
+            list.push_text(
+                line.msn(),
+                line.sequence,
+                written.start(),
+                written.end(),
+                &written.text,
+            );
         }
         self.count(line);
     }
@@ -117,7 +125,11 @@ impl Progress {
         self.objects += line.objects;
         self.gaps += line.gaps();
         for (_, list) in &mut self.lists {
-            while list.first().is_some_and(|first| line.msn - first.0 > SEGMENTS_MAX) && list.second().is_some() {
+            while list
+                .first()
+                .is_some_and(|first| line.msn - first.0 > SEGMENTS_MAX)
+                && list.second().is_some()
+            {
                 list.trim();
             }
         }
@@ -195,8 +207,7 @@ impl Upload {
                 Ok(opened) => return Ok(opened),
                 Err(_) if !self.dir.exists() => return Err(Error::Gone),
                 Err(error) => {
-                    let error = &error as &dyn std::error::Error;
-                    tracing::warn!(stream = %self.shelf.stream, error, "what is in the archive cannot be read");
+                    tracing::warn!(stream = %self.shelf.stream, %error, "what is in the archive cannot be read");
                     sleep(AGAIN).await;
                 }
             }
@@ -217,7 +228,8 @@ impl Upload {
         let tracks: Vec<TrackId> = self.lock().lists.iter().map(|(track, _)| track.clone()).collect();
         for (track, segment) in tracks.iter().zip(&due.segments) {
             let name = self.name(&format!("{track}/{}", segment.map));
-            let Some(Object::Init(hash)) = Object::parse(&segment.map).filter(|_| !stored.contains(&name)) else {
+            let Some(Object::Init(hash)) = Object::parse(&segment.map).filter(|_| !stored.contains(&name))
+            else {
                 continue;
             };
             if let Some(bytes) = self.shelf.init(track, hash) {
@@ -287,7 +299,10 @@ impl Upload {
         let mut roll = self.lock();
         let lists = roll.lists.iter_mut().zip(segments);
         let tracks = lists.map(|((_, list), segment)| {
-            let duration = segment.whole.as_ref().map_or(Duration::ZERO, |whole| whole.duration);
+            let duration = segment
+                .whole
+                .as_ref()
+                .map_or(Duration::ZERO, |whole| whole.duration);
             let text = list.push(msn, sequence, segment);
             Written::new(segment.start, segment.start + duration, text)
         });
@@ -311,7 +326,10 @@ impl Upload {
         let absent = |n: u64| {
             let back = due.msn.0 - n;
             let gap = |segment: &Segment| {
-                let whole = segment.whole.as_ref().map_or(Duration::ZERO, |whole| whole.duration);
+                let whole = segment
+                    .whole
+                    .as_ref()
+                    .map_or(Duration::ZERO, |whole| whole.duration);
                 let ago = whole.saturating_mul(u32::try_from(back).unwrap_or(u32::MAX));
                 Segment {
                     whole: Some(Whole {
@@ -352,7 +370,11 @@ impl Upload {
         let (Some(texts), Some(life)) = (texts, self.shelf.life()) else {
             return;
         };
-        let kind = if ended { Kind::Whole } else { Kind::Playlist(self.shared.refresh) };
+        let kind = if ended {
+            Kind::Whole
+        } else {
+            Kind::Playlist(self.shared.refresh)
+        };
         for (track, text) in texts {
             let name = self.name(&format!("{track}/media.m3u8"));
             self.put(&name, kind, vec![text.into()]).await;
@@ -445,7 +467,12 @@ impl One {
 
     async fn read(&self) -> Option<Vec<Bytes>> {
         for _ in 0..READS {
-            if self.shared.pledges.from(&self.dir).is_some_and(|from| from > self.msn) {
+            if self
+                .shared
+                .pledges
+                .from(&self.dir)
+                .is_some_and(|from| from > self.msn)
+            {
                 return None;
             }
             let (shelf, track, msn) = (Arc::clone(&self.shelf), self.track.clone(), self.msn);

@@ -124,7 +124,12 @@ impl Vault {
     }
 
     /// Something of an event or a clip.
-    pub(crate) async fn find(self: &Arc<Self>, stream: &StreamId, vod: &Vod, leaf: &Leaf) -> Result<Found, Refused> {
+    pub(crate) async fn find(
+        self: &Arc<Self>,
+        stream: &StreamId,
+        vod: &Vod,
+        leaf: &Leaf,
+    ) -> Result<Found, Refused> {
         let dir = record::dir(stream, vod);
         let name = |leaf: &Leaf| format!("{dir}/{}", leaf.name());
         match leaf {

@@ -225,7 +225,8 @@ impl Reader {
 /// An event that nothing is added to any more, as it is on disk. Blocks on the disk.
 pub(crate) fn past_event(dir: &Path) -> io::Result<Option<Shelf>> {
     let header = disk::read_header(dir)?;
-    let (Ok(stream), Some(root)) = (StreamId::new(&header.stream), dir.parent().and_then(Path::parent)) else {
+    let (Ok(stream), Some(root)) = (StreamId::new(&header.stream), dir.parent().and_then(Path::parent))
+    else {
         return Ok(None);
     };
     let mut found = find(dir)?;

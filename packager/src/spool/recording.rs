@@ -197,7 +197,9 @@ impl Recording {
         });
         // Those who have the playlist of a moment ago may still fetch what it lists.
         let kept = Msn(first.0.saturating_sub(hls::playlist::SEGMENTS_PER_CHUNK));
-        list.index = list.index.split_off(&needed.map_or(kept, |needed| kept.min(needed)));
+        list.index = list
+            .index
+            .split_off(&needed.map_or(kept, |needed| kept.min(needed)));
         list.version += 1;
         true
     }
@@ -262,7 +264,14 @@ impl List {
                 segments.push(segment);
             }
             if let Some(due) = self.due.as_mut().filter(|_| segments.len() == self.tracks.len()) {
-                due.insert(msn, Due { msn, sequence, segments });
+                due.insert(
+                    msn,
+                    Due {
+                        msn,
+                        sequence,
+                        segments,
+                    },
+                );
             }
             self.version += 1;
         }

@@ -91,7 +91,8 @@ impl Shelf {
 
     /// Whether that is so although its feed has not said that it is over.
     pub(crate) fn is_cut_off(&self) -> bool {
-        self.look(|recording| Some(recording.is_cut_off())).unwrap_or(false)
+        self.look(|recording| Some(recording.is_cut_off()))
+            .unwrap_or(false)
     }
 
     /// Whether a segment is the event's, and older than what is listed.
@@ -112,7 +113,8 @@ impl Shelf {
 
     /// Date ranges of the recording.
     pub(crate) fn dates(&self) -> Vec<DateRange> {
-        self.look(|recording| Some(recording.dates().to_vec())).unwrap_or_default()
+        self.look(|recording| Some(recording.dates().to_vec()))
+            .unwrap_or_default()
     }
 
     /// Whether the whole event is on disk, and its end was said `ago` by now or in an earlier process.

@@ -228,10 +228,16 @@ impl Writer {
     fn give_up(&mut self) -> bool {
         self.meter.given_up.increment(1);
         if self.warnings.may(Instant::now()) {
-            tracing::error!("packager.archive.backlog_bytes is reached: the oldest is given up, and the archive has a hole");
+            tracing::error!(
+                "packager.archive.backlog_bytes is reached: the oldest is given up, and the archive has a hole"
+            );
         }
         let pledges = self.pledges.as_ref();
-        let past = self.past.iter().enumerate().filter(|(_, past)| past.is_pledged(pledges));
+        let past = self
+            .past
+            .iter()
+            .enumerate()
+            .filter(|(_, past)| past.is_pledged(pledges));
         let oldest = past.min_by_key(|(_, past)| past.newest).map(|(at, _)| at);
         if let Some(at) = oldest {
             let past = self.past.swap_remove(at);
@@ -241,7 +247,11 @@ impl Writer {
             remove_all(&past);
             return true;
         }
-        let mut events: Vec<&mut Event> = self.events.iter_mut().filter(|event| event.backlog() > 0).collect();
+        let mut events: Vec<&mut Event> = self
+            .events
+            .iter_mut()
+            .filter(|event| event.backlog() > 0)
+            .collect();
         events.sort_by_key(|event| event.sizes.keys().next().copied());
         events.into_iter().next().is_some_and(Event::give_up)
     }
@@ -250,7 +260,11 @@ impl Writer {
     fn give_way(&mut self) -> bool {
         self.meter.shortened.increment(1);
         let pledges = self.pledges.as_ref();
-        let free = self.past.iter().enumerate().filter(|(_, past)| !past.is_pledged(pledges));
+        let free = self
+            .past
+            .iter()
+            .enumerate()
+            .filter(|(_, past)| !past.is_pledged(pledges));
         let oldest = free.min_by_key(|(_, past)| past.newest).map(|(at, _)| at);
         if let Some(at) = oldest {
             let past = self.past.swap_remove(at);
@@ -421,7 +435,11 @@ impl Event {
         self.shelf.change(|recording| {
             let recording = recording.get_or_insert_with(|| {
                 let new = Recording::new(Arc::clone(&job.life), job.cell);
-                if self.shelf.is_archived { new.archived() } else { new }
+                if self.shelf.is_archived {
+                    new.archived()
+                } else {
+                    new
+                }
             });
             recording.play(&Entry::Life(Arc::clone(&job.life)));
             entries.iter().for_each(|entry| recording.play(entry));
@@ -565,7 +583,9 @@ impl Event {
     /// What is before `kept` goes, unless the archive has yet to take it.
     fn leave(&mut self, kept: Msn) {
         self.kept_from = self.kept_from.max(kept);
-        let kept = self.needed().map_or(self.kept_from, |needed| needed.min(self.kept_from));
+        let kept = self
+            .needed()
+            .map_or(self.kept_from, |needed| needed.min(self.kept_from));
         self.shelf.change(|recording| {
             if let Some(recording) = recording {
                 recording.forget(kept);

@@ -107,7 +107,10 @@ pub fn cut(text: &str, segments: &RangeInclusive<Msn>) -> Option<Cut> {
     });
     let gaps = taken.iter().filter(|block| block.is_gap()).count();
     let mut out = format!("#EXTM3U\n#EXT-X-VERSION:{}\n", version(gaps == 0));
-    for line in head.iter().filter(|line| HEAD.iter().any(|tag| line.starts_with(tag))) {
+    for line in head
+        .iter()
+        .filter(|line| HEAD.iter().any(|tag| line.starts_with(tag)))
+    {
         out += line;
         out.push('\n');
     }
@@ -117,7 +120,11 @@ pub fn cut(text: &str, segments: &RangeInclusive<Msn>) -> Option<Cut> {
         segments.start()
     )
     .expect("writing to a String does not fail");
-    for line in sticky.iter().copied().chain(taken.iter().flat_map(|block| block.lines.iter().copied())) {
+    for line in sticky
+        .iter()
+        .copied()
+        .chain(taken.iter().flat_map(|block| block.lines.iter().copied()))
+    {
         out += line;
         out.push('\n');
     }
@@ -133,7 +140,10 @@ pub fn cut(text: &str, segments: &RangeInclusive<Msn>) -> Option<Cut> {
 fn uris(sticky: &[&str], taken: &[Block<'_>]) -> Vec<String> {
     let maps = sticky.iter().copied().chain(taken.iter().flat_map(Block::sticky));
     let maps = maps.filter_map(|line| line.strip_prefix("#EXT-X-MAP:URI=\"")?.split('"').next());
-    let media = taken.iter().filter(|block| !block.is_gap()).map(|block| block.uri);
+    let media = taken
+        .iter()
+        .filter(|block| !block.is_gap())
+        .map(|block| block.uri);
     let mut uris: Vec<String> = maps.chain(media).map(str::to_owned).collect();
     uris.sort();
     uris.dedup();
@@ -191,7 +201,12 @@ mod tests {
             if n == 5 {
                 text += "#EXT-X-DISCONTINUITY\n#EXT-X-MAP:URI=\"init-b.mp4\"\n";
             }
-            writeln!(text, "#EXT-X-PROGRAM-DATE-TIME:{}", date_time(Duration::from_secs(200 + 2 * n))).unwrap();
+            writeln!(
+                text,
+                "#EXT-X-PROGRAM-DATE-TIME:{}",
+                date_time(Duration::from_secs(200 + 2 * n))
+            )
+            .unwrap();
             if n == 7 {
                 text += "#EXT-X-GAP\n";
             }
@@ -220,12 +235,18 @@ mod tests {
     fn a_cut_says_what_applies_to_it_and_is_whole() {
         let taken = cut(&recording(), &(Msn(102)..=Msn(104))).unwrap();
         let parsed = parse(&taken.text.replace("#EXT-X-KEY:METHOD=AES-128,URI=\"k1\"\n", "")).unwrap();
-        assert_eq!((parsed.media_sequence, parsed.discontinuity_sequence), (Msn(102), Some(4)));
+        assert_eq!(
+            (parsed.media_sequence, parsed.discontinuity_sequence),
+            (Msn(102), Some(4))
+        );
         assert_eq!(parsed.segments[0].map.as_deref(), Some("init-a.mp4"));
         assert!(taken.text.contains("#EXT-X-KEY:METHOD=AES-128,URI=\"k1\"\n"));
         assert!(parsed.ended && taken.text.contains("#EXT-X-PLAYLIST-TYPE:VOD\n"));
         assert!(!taken.text.contains("DATERANGE") && !taken.text.contains("EVENT"));
-        assert_eq!(taken.uris, ["init-a.mp4", "seg-102.m4s", "seg-103.m4s", "seg-104.m4s"]);
+        assert_eq!(
+            taken.uris,
+            ["init-a.mp4", "seg-102.m4s", "seg-103.m4s", "seg-104.m4s"]
+        );
         assert_eq!((taken.gaps, taken.duration), (0, at(6)));
     }
 
@@ -235,7 +256,10 @@ mod tests {
         // The first segment says its own discontinuity, so the count begins before it.
         assert!(taken.text.contains("#EXT-X-DISCONTINUITY-SEQUENCE:4\n"));
         assert_eq!(taken.text.matches("init-").count(), 1);
-        assert_eq!(taken.uris, ["init-b.mp4", "seg-105.m4s", "seg-106.m4s", "seg-108.m4s"]);
+        assert_eq!(
+            taken.uris,
+            ["init-b.mp4", "seg-105.m4s", "seg-106.m4s", "seg-108.m4s"]
+        );
         assert_eq!(taken.gaps, 1);
         let later = cut(&recording(), &(Msn(106)..=Msn(106))).unwrap();
         assert!(later.text.contains("#EXT-X-DISCONTINUITY-SEQUENCE:5\n#EXT-X-KEY"));

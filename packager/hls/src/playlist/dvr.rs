@@ -316,7 +316,10 @@ mod tests {
             lines.map(str::to_owned).collect()
         };
         assert_eq!(said(&whole), said(&again));
-        assert_eq!((check::playlist(&whole), check::playlist(&again)), (vec![], vec![]));
+        assert_eq!(
+            (check::playlist(&whole), check::playlist(&again)),
+            (vec![], vec![])
+        );
     }
 
     #[test]
