@@ -355,6 +355,7 @@ async fn an_ended_event_is_read_back_and_a_dead_store_is_a_503_that_hurts_nobody
     let process = Process::archiving(dir.path(), &Dvr::default(), &s3.settings());
     let mut stage = Stage::of(process.addresses()).await;
     stage.feed(60).await;
+    kept(&stage, FIRST_MSN + 14).await;
     let held = published(&stage).await;
     stage.end().await;
     let event = event(&store.path().join(BUCKET).join("events"), FIRST);
@@ -406,6 +407,7 @@ async fn an_event_that_has_left_the_disk_is_its_streams_until_the_next_begins() 
     let process = Process::archiving(dir.path(), &Dvr::default(), &local());
     let mut stage = Stage::of(process.addresses()).await;
     stage.feed(60).await;
+    kept(&stage, FIRST_MSN + 14).await;
     let held = published(&stage).await;
     stage.end().await;
     let event = event(&dir.path().join("archive"), FIRST);
