@@ -31,7 +31,12 @@ impl Process {
     }
 
     pub(crate) fn with(data_dir: &Path, dvr: &Dvr) -> Self {
-        Self::archiving(data_dir, dvr, &Archive::default())
+        // What waits for an archive would stay on disk for longer.
+        let off = Archive {
+            url: "off".to_owned(),
+            ..Archive::default()
+        };
+        Self::archiving(data_dir, dvr, &off)
     }
 
     pub(crate) fn archiving(data_dir: &Path, dvr: &Dvr, archive: &Archive) -> Self {
