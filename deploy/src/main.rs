@@ -2,8 +2,9 @@
 //!
 //! Code map: [`cli`] what can be said on the command line, [`config`] what is set and by whom, [`up`] every role
 //! in one process, [`parts`] how a role is put together, [`ops`] the operators' port, [`api`] what an ingest answers
-//! there, [`doctor`] this machine before the night and encoders during it, [`data`] what is kept between runs, `key` who
-//! may publish, `events` what is kept of them, `drill` a crowd and its verdict, [`announce`] the box and `up.json`.
+//! there, `clips` what a packager does, [`doctor`] this machine before the night and encoders during it, [`data`] what is
+//! kept between runs, `key` who may publish, `events` what is kept of them, `drill` a crowd and its verdict,
+//! [`announce`] the box and `up.json`.
 
 #![cfg_attr(
     not(all(feature = "ingest", feature = "packager", feature = "edge")),
@@ -20,6 +21,8 @@ mod announce;
 #[cfg(feature = "ingest")]
 mod api;
 mod cli;
+#[cfg(feature = "packager")]
+mod clips;
 mod config;
 mod data;
 mod doctor;

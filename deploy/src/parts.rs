@@ -19,18 +19,19 @@ pub(crate) type Service = (
     Pin<Box<dyn Future<Output = anyhow::Result<()>> + Send>>,
 );
 
-/// Opens the packager's ports; returns where ingests and edges connect.
+/// Opens the packager's ports; returns where ingests and edges connect, and what it answers operators.
 #[cfg(feature = "packager")]
 pub(crate) async fn packager(
     config: &Config,
     data: &Data,
     secret: &str,
     shutdown: &CancellationToken,
-) -> anyhow::Result<(Service, SocketAddr, SocketAddr)> {
+) -> anyhow::Result<(Service, SocketAddr, SocketAddr, axum::Router)> {
     let settings = packager::Config {
         feed: config.packager.feed.clone(),
         dvr: config.packager.dvr.clone(),
         cmaf: config.packager.cmaf.clone(),
+        archive: config.packager.archive.clone(),
         origin: config.origin.clone(),
         data_dir: Some(data.dir().to_owned()),
         encryption: config.packager.encryption.clone(),
@@ -38,6 +39,7 @@ pub(crate) async fn packager(
     let packager = packager::Packager::bind(settings, secret.as_bytes().to_vec()).await?;
     let feed = packager.feed_address().context("feed port")?;
     let origin = packager.origin_address();
+    let api = packager.archive().map(crate::clips::routes).unwrap_or_default();
     let run = packager.run(shutdown.clone());
     let service: Service = (
         "packager",
@@ -46,7 +48,7 @@ pub(crate) async fn packager(
             Ok(())
         }),
     );
-    Ok((service, feed, origin))
+    Ok((service, feed, origin, api))
 }
 
 /// Opens the edge's ports; returns where viewers connect.

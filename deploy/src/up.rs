@@ -165,8 +165,9 @@ impl Up {
         let mut ports = Ports::default();
         #[cfg(feature = "packager")]
         if roles.packager {
-            let (service, feed, origin) = parts::packager(&config, &self.data, secret, shutdown).await?;
+            let (service, feed, origin, api) = parts::packager(&config, &self.data, secret, shutdown).await?;
             self.spawn(service);
+            self.api = std::mem::take(&mut self.api).merge(api);
             (ports.feed, ports.origin) = (Some(feed), Some(origin));
         }
         #[cfg(feature = "edge")]
@@ -193,7 +194,7 @@ impl Up {
             let (service, open, control) = started.await?;
             let srt_passphrase = config.ingest.srt.passphrase;
             self.spawn(service);
-            self.api = crate::api::routes(control);
+            self.api = std::mem::take(&mut self.api).merge(crate::api::routes(control));
             ports.publishers = Some(Publishers {
                 rtmp: open.rtmp,
                 rtmps: open.rtmps,

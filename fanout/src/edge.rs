@@ -6,7 +6,7 @@ use std::time::Duration;
 use flight::Refusal;
 use hls::delivery::Answer;
 use hls::id::{Cell, Msn, StreamId, TrackId};
-use hls::path::{Directives, Hash, Object as Name, Resource};
+use hls::path::{Directives, Hash, Leaf, Object as Name, Resource};
 use hls::reload::Verdict;
 use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
@@ -75,9 +75,12 @@ impl Edge {
             | Resource::Media(..)
             | Resource::Dvr(_)
             | Resource::DvrMedia(..)
-            | Resource::Frames(..) => PLAYLIST,
+            | Resource::Frames(..)
+            | Resource::Vod(_, _, Leaf::Multivariant | Leaf::Media(_)) => PLAYLIST,
             Resource::Object(_, _, Name::Part(_)) => PART,
-            Resource::Key(..) | Resource::Object(_, _, Name::Init(_) | Name::Segment(_)) => OBJECT,
+            Resource::Key(..)
+            | Resource::Object(_, _, Name::Init(_) | Name::Segment(_))
+            | Resource::Vod(_, _, Leaf::Object(..)) => OBJECT,
         };
         shared.streams.meter.answered(kind, response.status());
         response
@@ -118,6 +121,14 @@ impl Shared {
             }
             Resource::Object(stream, id, name @ Name::Part(_)) => self.live(stream, id, name).await,
             Resource::Object(stream, id, name) => self.object(stream, id, name).await,
+            Resource::Vod(stream, vod, leaf) => {
+                let skip = directives(query)?.skip;
+                let found = rewind::vod(&self.streams, stream, (vod, leaf), skip);
+                tokio::select! {
+                    found = found => found.map_err(refused),
+                    () = self.shutdown.cancelled() => Err(refused(Refusal::Failed)),
+                }
+            }
         }
     }
 

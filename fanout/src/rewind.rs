@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use flight::Refusal;
-use hls::delivery::REWIND_URGENCY;
+use hls::delivery::{REWIND_URGENCY, is_video};
 use hls::id::{Msn, StreamId, TrackId};
-use hls::path::{Hash, Object as Name, Resource, Skip};
+use hls::path::{Hash, Leaf, Object as Name, Resource, Skip, Vod};
 use hls::playlist::SEGMENTS_PER_CHUNK;
 use listen::answer::Found;
 
@@ -112,6 +112,49 @@ pub(crate) async fn object(
         age: Some(object.received.elapsed()),
         ..Found::media(object.bytes.into(), video, REWIND_URGENCY, Duration::ZERO)
     })
+}
+
+/// Something that is kept for good, an event or a clip.
+pub(crate) async fn vod(
+    streams: &Streams,
+    stream: &StreamId,
+    (vod, leaf): (&Vod, &Leaf),
+    skip: Option<Skip>,
+) -> Result<Found, Refusal> {
+    let index = streams.vod(stream, vod).await?;
+    let resource = |leaf| Resource::Vod(stream.clone(), vod.clone(), leaf);
+    let text = std::str::from_utf8(&index.bytes).map_err(|_| Refusal::Missing)?;
+    let video = |track| is_video(text, track).ok_or(Refusal::Missing);
+    let (object, video) = match leaf {
+        Leaf::Multivariant => (index, None),
+        Leaf::Media(track) => {
+            video(track)?;
+            (
+                streams.rewind.get(&resource(leaf.clone()), Keep::Fresh).await?,
+                None,
+            )
+        }
+        Leaf::Object(track, name) => {
+            let video = video(track)?;
+            let media = resource(Leaf::Media(track.clone()));
+            let playlist = streams.rewind.get(&media, Keep::Fresh).await?;
+            let listed = playlist.listed.get_or_init(|| Listed::read(&playlist.bytes));
+            if !listed.has(name) {
+                return Err(Refusal::Missing);
+            }
+            let object = streams.rewind.get(&resource(leaf.clone()), Keep::Cache).await?;
+            (object, Some(video))
+        }
+    };
+    let age = Some(object.received.elapsed());
+    let found = match video {
+        Some(video) => Found::media(object.bytes.into(), video, REWIND_URGENCY, Duration::ZERO),
+        None => {
+            let target = target_duration(&object.bytes).unwrap_or_default();
+            Found::playlist(object.forms.form(skip), target)
+        }
+    };
+    Ok(Found { age, ..found })
 }
 
 /// Whether a playlist may be given again. rfc8216bis §6.2.1: a client may reload after half a target duration where

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use dashmap::DashMap;
 use flight::Refusal;
+use hls::delivery::is_video;
 use hls::id::{StreamId, TrackId};
-use hls::path::Resource;
+use hls::path::{Leaf, Resource, Vod};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -89,6 +90,12 @@ impl Streams {
         self.names.get(resource, Keep::Briefly).await
     }
 
+    /// The multivariant playlist of something that is kept for good; whoever makes names up gets no further.
+    pub(crate) async fn vod(&self, stream: &StreamId, vod: &Vod) -> Result<Object, Refusal> {
+        let resource = Resource::Vod(stream.clone(), vod.clone(), Leaf::Multivariant);
+        self.names.get(&resource, Keep::Fresh).await
+    }
+
     /// The track's mirror, started if this is its first viewer.
     pub(crate) async fn track(
         self: &Arc<Self>,
@@ -101,7 +108,7 @@ impl Streams {
         }
         let multivariant = self.multivariant(stream).await?;
         let text = text(&multivariant)?;
-        let video = kind(text, track).ok_or(Refusal::Missing)?;
+        let video = is_video(text, track).ok_or(Refusal::Missing)?;
         let urgency = hls::delivery::urgency(text, track);
         self.start(stream, track, video, urgency)
     }
@@ -112,7 +119,7 @@ impl Streams {
             return Ok(found.video);
         }
         let multivariant = self.multivariant(stream).await?;
-        kind(text(&multivariant)?, track).ok_or(Refusal::Missing)
+        is_video(text(&multivariant)?, track).ok_or(Refusal::Missing)
     }
 
     pub(crate) fn mirrored(&self, stream: &StreamId, track: &TrackId) -> Option<Arc<Track>> {
@@ -190,18 +197,6 @@ fn text(multivariant: &Object) -> Result<&str, Refusal> {
     std::str::from_utf8(&multivariant.bytes).map_err(|_| Refusal::Missing)
 }
 
-/// Whether a multivariant playlist lists the track, and as video.
-fn kind(text: &str, track: &TrackId) -> Option<bool> {
-    let uri = format!("{track}/media.m3u8");
-    let quoted = format!("URI=\"{uri}\"");
-    text.lines().find_map(|line| {
-        if line == uri {
-            return Some(true);
-        }
-        (line.starts_with("#EXT-X-MEDIA:") && line.contains(&quoted)).then_some(false)
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -209,7 +204,7 @@ mod tests {
     #[test]
     fn only_listed_tracks_exist() {
         let text = "#EXTM3U\n#EXT-X-MEDIA:TYPE=AUDIO,URI=\"audio/media.m3u8\"\n#EXT-X-STREAM-INF:X\n360p/media.m3u8\n";
-        let kind = |id: &str| kind(text, &TrackId::new(id).unwrap());
+        let kind = |id: &str| is_video(text, &TrackId::new(id).unwrap());
         assert_eq!(
             (kind("360p"), kind("audio"), kind("60p"), kind("media")),
             (Some(true), Some(false), None, None)

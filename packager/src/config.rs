@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::archive::Settings as Archive;
 pub use crate::cmafin::config::Cmaf;
 pub use crate::encryption::{Encryption, Method};
 
@@ -18,6 +19,8 @@ pub struct Config {
     pub dvr: Dvr,
     /// `[packager.cmaf]`
     pub cmaf: Cmaf,
+    /// `[packager.archive]`
+    pub archive: Archive,
     /// `[origin]`
     pub origin: Origin,
     /// `data.dir`; without one nothing is kept, and a restart begins every stream anew.
@@ -38,6 +41,8 @@ pub struct Section {
     pub encryption: Encryption,
     /// CMAF from other encoders.
     pub cmaf: Cmaf,
+    /// Where recordings go.
+    pub archive: Archive,
 }
 
 /// What is kept on disk: for rewinding, and for a restart.

@@ -6,12 +6,12 @@ use std::{fs, io};
 
 use hls::id::{Cell, StreamId};
 use hls::time::date_time;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::spool::disk::{self, Named};
 
 /// One event as it is on disk.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Event {
     /// The stream.
     pub stream: String,
@@ -31,6 +31,16 @@ pub struct Event {
     pub ended: bool,
     /// Whether it is its stream's newest.
     pub newest: bool,
+    /// Media sequence numbers of the segments on disk.
+    #[serde(skip_serializing, default)]
+    numbers: Vec<u64>,
+}
+
+impl Event {
+    /// Segments on disk from a media sequence number on.
+    pub fn segments_from(&self, msn: u64) -> u64 {
+        self.numbers.iter().filter(|number| **number >= msn).count() as u64
+    }
 }
 
 /// Why an event is not deleted.
@@ -93,8 +103,12 @@ pub fn delete(data_dir: &Path, stream: &StreamId, event: u64) -> Result<(), Erro
 fn event_of(dir: &Path) -> io::Result<Event> {
     let header = disk::read_header(dir)?;
     let files = disk::list(dir)?;
-    let is_segment = |name: &str| matches!(disk::named(name), Named::Segment(_));
-    let segments = files.iter().filter(|(name, _)| is_segment(name)).count() as u64;
+    let number = |name: &str| match disk::named(name) {
+        Named::Segment(msn) => Some(msn.0),
+        Named::Journal(_) | Named::Other => None,
+    };
+    let numbers: Vec<u64> = files.iter().filter_map(|(name, _)| number(name)).collect();
+    let segments = numbers.len() as u64;
     #[expect(clippy::cast_precision_loss, reason = "for display")]
     let (start_s, length_s) = (
         Cell(header.event).0 as f64 * header.cell_s,
@@ -110,5 +124,6 @@ fn event_of(dir: &Path) -> io::Result<Event> {
         tracks: header.tracks,
         ended: header.ended,
         newest: false,
+        numbers,
     })
 }

@@ -14,6 +14,7 @@
 //! | `spool` | what is on disk: for a restart, and for rewinding |
 //! | `origin` | what an HTTP request is answered |
 //! | `rewind` | the same for what is on disk |
+//! | [`archive`] | what is in the object store, for good |
 //! | [`events`] | which events are on disk, for those who look after them |
 //! | [`access`] | how often each child asked for the same thing |
 //!
@@ -31,6 +32,7 @@
 //! - A request that waits has a deadline, and dies with its connection.
 
 pub mod access;
+pub mod archive;
 mod assemble;
 pub mod cmafin;
 pub mod config;
@@ -51,6 +53,7 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub use archive::Archive;
 pub use config::Config;
 use encryption::Rule;
 
@@ -60,6 +63,7 @@ pub struct Packager {
     origin: listen::Listener,
     cmaf: Option<(listen::Listener, cmafin::Intake)>,
     streams: Arc<window::Streams>,
+    archive: Option<Arc<Archive>>,
     config: Config,
     secret: Vec<u8>,
 }
@@ -88,7 +92,9 @@ impl Packager {
         if config.encryption.serve_keys {
             tracing::warn!("packager.encryption.serve_keys: whoever can play can have the keys");
         }
-        let streams = Arc::new(kept(&config, Arc::new(rule)).await);
+        let rule = Arc::new(rule);
+        let archive = archive(&config, &rule);
+        let streams = Arc::new(kept(&config, archive.as_ref(), rule).await);
         let feed = intake::bind(config.feed.listen).await?;
         let origin = listen::bind("origin", "origin.listen", config.origin.listen).await?;
         let cmaf = match config.cmaf.listen {
@@ -106,9 +112,15 @@ impl Packager {
             origin,
             cmaf,
             streams,
+            archive,
             config,
             secret,
         })
+    }
+
+    /// Where recordings go; none where they go nowhere.
+    pub fn archive(&self) -> Option<Arc<Archive>> {
+        self.archive.clone()
     }
 
     /// Where ingests connect.
@@ -135,7 +147,12 @@ impl Packager {
             tasks.spawn(intake.run(listener, shutdown.clone()));
         }
         let streams = Arc::clone(&self.streams);
-        let origin = origin::Origin::new(self.streams, &self.config.dvr, shutdown.clone());
+        let vault = self.archive.as_ref().map(Archive::vault);
+        if let Some(archive) = self.archive {
+            tasks.spawn(archive.run(shutdown.clone()));
+        }
+        let rewind = rewind::Rewind::new(&self.config.dvr);
+        let origin = origin::Origin::new(self.streams, rewind, vault, shutdown.clone());
         let limits = listen::Limits {
             connections: self.config.origin.connections_max,
             ..Default::default()
@@ -152,13 +169,28 @@ impl Packager {
     }
 }
 
-async fn kept(config: &Config, rule: Arc<Rule>) -> window::Streams {
+/// Without `data_dir` nothing is recorded, so nothing can be archived.
+fn archive(config: &Config, rule: &Arc<Rule>) -> Option<Arc<Archive>> {
+    let data_dir = config.data_dir.as_ref()?;
+    match Archive::open(&config.archive, data_dir) {
+        Ok(archive) => Some(Arc::new(archive.under(Arc::clone(rule)))),
+        Err(archive::Absent::Off) => None,
+        Err(error) => {
+            let error = &error as &dyn std::error::Error;
+            tracing::error!(error, "nothing is archived");
+            None
+        }
+    }
+}
+
+async fn kept(config: &Config, archive: Option<&Arc<Archive>>, rule: Arc<Rule>) -> window::Streams {
     let Some(data_dir) = config.data_dir.clone() else {
         return window::Streams::passing(rule);
     };
     let (settings, under) = (config.clone(), Arc::clone(&rule));
+    let pledges = archive.map(|archive| Arc::clone(archive.pledges()));
     let read = move || {
-        let (spool, loaded) = spool::open(&data_dir, &settings, Arc::clone(&under))?;
+        let (spool, loaded) = spool::open(&data_dir, &settings, pledges, Arc::clone(&under))?;
         let window = settings.feed.window();
         Ok(window::Streams::kept(Arc::new(spool), loaded, window, under))
     };

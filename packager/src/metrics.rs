@@ -211,6 +211,10 @@ pub(crate) struct SpoolMeter {
     pub(crate) lost_parts: Counter,
     /// Cells on disk that are under other keys than those of now.
     pub(crate) strange_cells: Counter,
+    /// Bytes that stay on disk for the archive alone.
+    pub(crate) backlog_bytes: Gauge,
+    /// Times the oldest of that was given up.
+    pub(crate) given_up: Counter,
 }
 
 impl std::fmt::Debug for SpoolMeter {
@@ -251,6 +255,14 @@ impl SpoolMeter {
             "ringside_packager_spool_strange_cells_total",
             "Cells on disk under other keys than packager.encryption gives."
         );
+        describe_gauge!(
+            "ringside_packager_archive_backlog_bytes",
+            "Bytes that stay on disk beyond their time because the archive does not have them yet."
+        );
+        describe_counter!(
+            "ringside_packager_archive_given_up_total",
+            "Times the oldest that waited for the archive was removed: packager.archive.backlog_bytes."
+        );
         Self {
             kept: counter!("ringside_packager_spool_cells_total"),
             left_out_queue: counter!("ringside_packager_spool_left_out_total", "cause" => "queue"),
@@ -262,6 +274,8 @@ impl SpoolMeter {
             spoilt_bytes: counter!("ringside_packager_spool_spoilt_bytes_total"),
             lost_parts: counter!("ringside_packager_spool_lost_parts_total"),
             strange_cells: counter!("ringside_packager_spool_strange_cells_total"),
+            backlog_bytes: gauge!("ringside_packager_archive_backlog_bytes"),
+            given_up: counter!("ringside_packager_archive_given_up_total"),
         }
     }
 }
@@ -292,6 +306,78 @@ impl DvrMeter {
             reads: counter!("ringside_packager_dvr_reads_total"),
             refused: counter!("ringside_packager_dvr_refused_total"),
             lost: counter!("ringside_packager_dvr_lost_total"),
+        }
+    }
+}
+
+/// Handles of the archive.
+#[derive(Clone)]
+pub(crate) struct ArchiveMeter {
+    /// Objects stored.
+    pub(crate) stored: Counter,
+    /// Bytes of them.
+    pub(crate) stored_bytes: Counter,
+    /// Attempts that failed or took too long.
+    pub(crate) failures: Counter,
+    /// Segments of a track that are gaps in the archive although they were published.
+    pub(crate) lost: Counter,
+    /// Objects read back from the store.
+    pub(crate) reads: Counter,
+    /// Requests answered from the cache of what was read back.
+    pub(crate) hits: Counter,
+    /// Requests refused because too many waited, or the store does not answer.
+    pub(crate) refused: Counter,
+    /// Events removed because their time was over.
+    pub(crate) expired: Counter,
+    /// Whether the store answers: 1 or 0.
+    pub(crate) up: Gauge,
+}
+
+impl std::fmt::Debug for ArchiveMeter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ArchiveMeter")
+    }
+}
+
+impl ArchiveMeter {
+    pub(crate) fn new() -> Self {
+        describe_counter!("ringside_packager_archive_objects_total", "Objects stored.");
+        describe_counter!("ringside_packager_archive_bytes_total", "Bytes stored.");
+        describe_counter!(
+            "ringside_packager_archive_failures_total",
+            "Attempts at the store that failed or took too long."
+        );
+        describe_counter!(
+            "ringside_packager_archive_lost_total",
+            "Segments of a track that were published and are gaps in the archive."
+        );
+        describe_counter!(
+            "ringside_packager_archive_reads_total",
+            "Objects read back from the store."
+        );
+        describe_counter!(
+            "ringside_packager_archive_hits_total",
+            "Requests answered from what had been read back."
+        );
+        describe_counter!(
+            "ringside_packager_archive_refused_total",
+            "Requests refused: too many waited, or the store does not answer."
+        );
+        describe_counter!(
+            "ringside_packager_archive_expired_total",
+            "Events removed from the store: packager.archive.keep_days and keep_bytes."
+        );
+        describe_gauge!("ringside_packager_archive_up", "Whether the store answers.");
+        Self {
+            stored: counter!("ringside_packager_archive_objects_total"),
+            stored_bytes: counter!("ringside_packager_archive_bytes_total"),
+            failures: counter!("ringside_packager_archive_failures_total"),
+            lost: counter!("ringside_packager_archive_lost_total"),
+            reads: counter!("ringside_packager_archive_reads_total"),
+            hits: counter!("ringside_packager_archive_hits_total"),
+            refused: counter!("ringside_packager_archive_refused_total"),
+            expired: counter!("ringside_packager_archive_expired_total"),
+            up: gauge!("ringside_packager_archive_up"),
         }
     }
 }

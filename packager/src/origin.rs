@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use hls::delivery::Answer;
 use hls::id::{Cell, Msn, TrackId};
-use hls::path::{Directives, KeyId, Object, Resource};
+use hls::path::{Directives, KeyId, Leaf, Object, Resource, Vod};
 use hls::reload::Verdict;
 use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
@@ -16,7 +16,7 @@ use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::access::{self, Key, Ledger};
-use crate::config;
+use crate::archive::Vault;
 use crate::metrics::OriginMeter;
 use crate::rewind::Rewind;
 use crate::spool::List;
@@ -31,16 +31,24 @@ pub(crate) struct Origin(Arc<Shared>);
 struct Shared {
     streams: Arc<Streams>,
     rewind: Rewind,
+    /// None where nothing is archived.
+    vault: Option<Arc<Vault>>,
     ledger: Mutex<Ledger>,
     meter: OriginMeter,
     shutdown: CancellationToken,
 }
 
 impl Origin {
-    pub(crate) fn new(streams: Arc<Streams>, dvr: &config::Dvr, shutdown: CancellationToken) -> Self {
+    pub(crate) fn new(
+        streams: Arc<Streams>,
+        rewind: Rewind,
+        vault: Option<Arc<Vault>>,
+        shutdown: CancellationToken,
+    ) -> Self {
         Self(Arc::new(Shared {
             streams,
-            rewind: Rewind::new(dvr),
+            rewind,
+            vault,
             ledger: Mutex::default(),
             meter: OriginMeter::new(),
             shutdown,
@@ -74,7 +82,16 @@ impl Shared {
     async fn find(&self, uri: &http::Uri) -> Result<(Resource, Given), Refused> {
         let unknown = || Refused::new(StatusCode::NOT_FOUND, "no such stream");
         let resource = Resource::parse(uri.path()).ok_or_else(unknown)?;
-        let stream = self.streams.get(resource.stream()).ok_or_else(unknown)?;
+        if let Resource::Vod(stream, vod, leaf) = &resource {
+            let vault = self.vault.as_ref().ok_or_else(unknown)?;
+            let found = vault.find(stream, vod, leaf).await?;
+            return Ok((resource, (found, None)));
+        }
+        let Some(stream) = self.streams.get(resource.stream()) else {
+            let vault = self.vault.as_ref().ok_or_else(unknown)?;
+            let found = vault.latest(&resource).await?;
+            return Ok((resource, (found, None)));
+        };
         let mut wait = Wait {
             view: stream.watch(),
             deadline: Instant::now() + START_WAIT,
@@ -90,8 +107,8 @@ impl Shared {
             }
             Resource::Key(_, kid) => (self.key(&stream, &view, *kid)?, None),
             Resource::Dvr(_) => (self.rewind.multivariant(&stream)?, None),
-            Resource::DvrMedia(_, track) => self.recorded(&stream, track, List::Segments, uri)?,
-            Resource::Frames(_, track) => self.recorded(&stream, track, List::Frames, uri)?,
+            Resource::DvrMedia(_, track) => self.listed(&stream, track, List::Segments, uri)?,
+            Resource::Frames(_, track) => self.listed(&stream, track, List::Frames, uri)?,
             Resource::Media(_, track) => {
                 let directives = directives(uri)?;
                 let whole = match view.position {
@@ -110,15 +127,18 @@ impl Shared {
                 },
                 Object::Part(cell) => (wait.part(&stream, track, *cell).await?, None),
                 Object::Segment(msn) => match segment(&stream, &view, track, *msn) {
-                    Err(_) => (self.rewind.segment(&stream, track, *msn).await?, None),
+                    Err(_) => (self.recorded(&stream, track, *msn).await?, None),
                     found => (found?, None),
                 },
             },
+            // Answered above.
+            Resource::Vod(..) => return Err(unknown()),
         };
         Ok((resource, given))
     }
 
-    fn recorded(
+    /// What a recording lists.
+    fn listed(
         &self,
         stream: &Stream,
         track: &TrackId,
@@ -139,6 +159,20 @@ impl Shared {
             .or_else(|| self.rewind.key(stream, kid))
             .ok_or_else(missing)?;
         Ok(Found::key(key.into()))
+    }
+
+    /// A segment that has left the live window: from disk, else from the archive.
+    async fn recorded(&self, stream: &Stream, track: &TrackId, msn: Msn) -> Result<Found, Refused> {
+        let on_disk = self.rewind.segment(stream, track, msn).await;
+        match (on_disk, &self.vault, stream.shelf()) {
+            (Err(refused), Some(vault), Some(shelf))
+                if refused.status == StatusCode::NOT_FOUND && shelf.is_before(msn) =>
+            {
+                let leaf = Leaf::Object(track.clone(), Object::Segment(msn));
+                vault.find(&shelf.stream, &Vod::Event(shelf.event), &leaf).await
+            }
+            (found, _, _) => found,
+        }
     }
 
     /// Children name themselves; players that ask the origin directly are not counted by key.

@@ -95,7 +95,7 @@ impl Default for Ops {
 }
 
 /// Keys that have no default, so that the default configuration does not show them.
-const UNSET: [&str; 18] = [
+const UNSET: [&str; 22] = [
     "edge.home",
     "feed.secret",
     "ingest.hook.secret",
@@ -106,6 +106,10 @@ const UNSET: [&str; 18] = [
     "ingest.srt.passphrase",
     "ladder.audio",
     "ladder.rungs",
+    "packager.archive.access_key_id",
+    "packager.archive.endpoint",
+    "packager.archive.region",
+    "packager.archive.secret_access_key",
     "packager.cmaf.listen",
     "packager.encryption.cpix",
     "packager.encryption.key_format",
@@ -117,10 +121,11 @@ const UNSET: [&str; 18] = [
 ];
 
 /// Keys whose value is never printed.
-const SECRET: [&str; 4] = [
+const SECRET: [&str; 5] = [
     "feed.secret",
     "ingest.hook.secret",
     "ingest.srt.passphrase",
+    "packager.archive.secret_access_key",
     "packager.encryption.master_secret",
 ];
 
@@ -139,6 +144,7 @@ impl Config {
                 .chain(self.packager.dvr.mistakes())
                 .chain(self.packager.encryption.mistakes())
                 .chain(self.packager.cmaf.mistakes())
+                .chain(self.packager.archive.mistakes())
                 .chain(self.origin.mistakes()),
         );
         #[cfg(feature = "edge")]

@@ -57,6 +57,18 @@ pub fn urgency(multivariant: &str, track: &TrackId) -> u8 {
     })
 }
 
+/// Whether a multivariant playlist lists the track, and as video.
+pub fn is_video(multivariant: &str, track: &TrackId) -> Option<bool> {
+    let uri = format!("{track}/media.m3u8");
+    let quoted = format!("URI=\"{uri}\"");
+    multivariant.lines().find_map(|line| {
+        if line == uri {
+            return Some(true);
+        }
+        (line.starts_with("#EXT-X-MEDIA:") && line.contains(&quoted)).then_some(false)
+    })
+}
+
 /// What was answered, as far as caches care.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Answer {
@@ -116,7 +128,10 @@ mod tests {
     #[test]
     fn lifetimes_follow_the_draft_except_for_refusals() {
         let td = Duration::from_secs(2);
-        assert_eq!(cache_control(Answer::Directed, td), "public, max-age=0, s-maxage=12");
+        assert_eq!(
+            cache_control(Answer::Directed, td),
+            "public, max-age=0, s-maxage=12"
+        );
         assert_eq!(cache_control(Answer::Plain, td), "public, max-age=1");
         assert_eq!(
             cache_control(Answer::Media, td),

@@ -79,6 +79,10 @@ id! {
     /// One media playlist of a stream: a video rung or an audio rendition.
     TrackId
 }
+id! {
+    /// A clip of a stream.
+    ClipId
+}
 
 macro_rules! index {
     ($(#[$doc:meta])* $name:ident) => {

@@ -1,6 +1,6 @@
 //! The URL grammar, for origin and edge alike. Nothing else builds or takes apart a URL.
 
-use crate::id::{Cell, Msn, StreamId, TrackId};
+use crate::id::{Cell, ClipId, Msn, StreamId, TrackId};
 
 /// Longest path and query a server reads, bytes.
 pub const TARGET_BYTES_MAX: usize = 1_024;
@@ -11,6 +11,10 @@ pub(crate) const MEDIA: &str = "media.m3u8";
 pub(crate) const DVR: &str = "dvr.m3u8";
 /// Name of a track's playlist of key frames.
 pub(crate) const FRAMES: &str = "iframes.m3u8";
+/// Name of a multivariant playlist.
+const INDEX: &str = "index.m3u8";
+const EVENT: &str = "event-";
+const CLIP: &str = "clip-";
 
 /// What a path names.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -29,6 +33,71 @@ pub enum Resource {
     Frames(StreamId, TrackId),
     /// `/live/{stream}/{track}/{object}`
     Object(StreamId, TrackId, Object),
+    /// `/live/{stream}/{vod}/...`: something that is kept for good, with the names of a stream below its own
+    Vod(StreamId, Vod, Leaf),
+}
+
+/// A directory of something that is kept for good.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Vod {
+    /// `event-{cell}`: an event, called after its first cell
+    Event(Cell),
+    /// `clip-{id}`
+    Clip(ClipId),
+}
+
+/// A name below a [`Vod`].
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Leaf {
+    /// `index.m3u8`
+    Multivariant,
+    /// `{track}/media.m3u8`
+    Media(TrackId),
+    /// `{track}/{object}`; parts are not kept
+    Object(TrackId, Object),
+}
+
+impl Vod {
+    /// The directory's name.
+    pub fn name(&self) -> String {
+        match self {
+            Self::Event(cell) => format!("{EVENT}{cell}"),
+            Self::Clip(id) => format!("{CLIP}{id}"),
+        }
+    }
+
+    /// Reads a directory's name.
+    pub fn parse(name: &str) -> Option<Self> {
+        match name.strip_prefix(EVENT) {
+            Some(cell) => number(cell).map(|cell| Self::Event(Cell(cell))),
+            None => ClipId::new(name.strip_prefix(CLIP)?).ok().map(Self::Clip),
+        }
+    }
+}
+
+impl Leaf {
+    /// The name, relative to the directory.
+    pub fn name(&self) -> String {
+        match self {
+            Self::Multivariant => INDEX.to_owned(),
+            Self::Media(track) => format!("{track}/{MEDIA}"),
+            Self::Object(track, object) => format!("{track}/{}", object.uri()),
+        }
+    }
+
+    fn parse(first: &str, second: Option<&str>) -> Option<Self> {
+        let Some(second) = second else {
+            return (first == INDEX).then_some(Self::Multivariant);
+        };
+        let track = TrackId::new(first).ok()?;
+        match second {
+            MEDIA => Some(Self::Media(track)),
+            _ => match Object::parse(second)? {
+                Object::Part(_) => None,
+                object @ (Object::Init(_) | Object::Segment(_)) => Some(Self::Object(track, object)),
+            },
+        }
+    }
 }
 
 /// A file beside a media playlist.
@@ -119,14 +188,21 @@ impl Resource {
         let second = names.next()?;
         let Some(third) = names.next() else {
             return match (second, second.strip_prefix("key-")) {
-                ("index.m3u8", _) => Some(Self::Multivariant(stream)),
+                (INDEX, _) => Some(Self::Multivariant(stream)),
                 (DVR, _) => Some(Self::Dvr(stream)),
                 (_, Some(kid)) => KeyId::parse(kid).map(|kid| Self::Key(stream, kid)),
                 (_, None) => None,
             };
         };
-        let track = TrackId::new(second).ok()?;
+        let fourth = names.next();
         if names.next().is_some() {
+            return None;
+        }
+        if let (Some(vod), true) = (Vod::parse(second), fourth.is_some() || third == INDEX) {
+            return Leaf::parse(third, fourth).map(|leaf| Self::Vod(stream, vod, leaf));
+        }
+        let track = TrackId::new(second).ok()?;
+        if fourth.is_some() {
             return None;
         }
         match third {
@@ -140,13 +216,14 @@ impl Resource {
     /// The path, as [`Resource::parse`] reads it.
     pub fn path(&self) -> String {
         match self {
-            Self::Multivariant(stream) => format!("/live/{stream}/index.m3u8"),
+            Self::Multivariant(stream) => format!("/live/{stream}/{INDEX}"),
             Self::Key(stream, kid) => format!("/live/{stream}/key-{kid}"),
             Self::Media(stream, track) => format!("/live/{stream}/{track}/{MEDIA}"),
             Self::Dvr(stream) => format!("/live/{stream}/{DVR}"),
             Self::DvrMedia(stream, track) => format!("/live/{stream}/{track}/{DVR}"),
             Self::Frames(stream, track) => format!("/live/{stream}/{track}/{FRAMES}"),
             Self::Object(stream, track, object) => format!("/live/{stream}/{track}/{}", object.uri()),
+            Self::Vod(stream, vod, leaf) => format!("/live/{stream}/{}/{}", vod.name(), leaf.name()),
         }
     }
 
@@ -159,7 +236,8 @@ impl Resource {
             | Self::Dvr(stream)
             | Self::DvrMedia(stream, _)
             | Self::Frames(stream, _)
-            | Self::Object(stream, _, _) => stream,
+            | Self::Object(stream, _, _)
+            | Self::Vod(stream, _, _) => stream,
         }
     }
 }
@@ -283,6 +361,14 @@ mod tests {
             "/live/main/360p/x.m4s",
             "/live/main/360p/dvr.m3u8/",
             "/live/main/360p/index.m3u8",
+            "/live/main/event-7/360p/part-1.m4s",
+            "/live/main/event-07/index.m3u8",
+            "/live/main/event-7/dvr.m3u8/x",
+            "/live/main/event-7/360p/dvr.m3u8",
+            "/live/main/clip-/index.m3u8",
+            "/live/main/clip-A/index.m3u8",
+            "/live/main/clip-a/360p/media.m3u8/x",
+            "/live/main/360p/360p/media.m3u8",
             "/live/main/360p/part-.m4s",
             "/live/main/360p/part-01.m4s",
             "/live/main/360p/part-+1.m4s",
@@ -340,7 +426,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_resource_is_read_back(n in any::<u64>(), which in 0usize..9) {
+        fn every_resource_is_read_back(n in any::<u64>(), which in 0usize..13) {
             let stream = StreamId::new("main").unwrap();
             let track = TrackId::new("360p").unwrap();
             let object = |o| Resource::Object(stream.clone(), track.clone(), o);
@@ -353,6 +439,10 @@ mod tests {
                 5 => Resource::DvrMedia(stream, track),
                 6 => Resource::Frames(stream, track),
                 7 => Resource::Key(stream, KeyId((u128::from(n) << 32).to_be_bytes())),
+                8 => Resource::Vod(stream, Vod::Event(Cell(n)), Leaf::Multivariant),
+                9 => Resource::Vod(stream, Vod::Event(Cell(n)), Leaf::Object(track, Object::Segment(Msn(n)))),
+                10 => Resource::Vod(stream, Vod::Clip(ClipId::new("goal-1").unwrap()), Leaf::Media(track)),
+                11 => Resource::Media(stream, TrackId::new("clip-7").unwrap()),
                 _ => object(Object::Segment(Msn(n))),
             };
             prop_assert_eq!(Resource::parse(&resource.path()), Some(resource));

@@ -303,6 +303,63 @@ pub fn date_time(since_epoch: Duration) -> String {
     format!("{year:04}-{month:02}-{day:02}T{h:02}:{m:02}:{s:02}.{ms:03}Z")
 }
 
+/// Program time of an RFC 3339 date, with any offset and any fraction; none before the program epoch.
+pub fn since_epoch(text: &str) -> Option<Duration> {
+    let (date, time) = text.split_once(['T', 't', ' '])?;
+    let (time, offset_s) = match time.strip_suffix(['Z', 'z']) {
+        Some(time) => (time, 0),
+        None => offset(time)?,
+    };
+    let (time, fraction) = time.split_once('.').unwrap_or((time, "0"));
+    let fraction = fraction.get(..fraction.len().min(9))?;
+    let nanos = digits(fraction)? * 10_i64.pow(9 - u32::try_from(fraction.len()).ok()?);
+    let [year, month, day] = three(date, '-')?;
+    let [h, m, s] = three(time, ':')?;
+    let in_range = (1..=12).contains(&month) && (1..=31).contains(&day) && h < 24 && m < 60 && s < 61;
+    if !in_range {
+        return None;
+    }
+    let seconds = days_before(year, month, day) * 86_400 + h * 3_600 + m * 60 + s - offset_s;
+    let since = u64::try_from(seconds).ok()?.checked_sub(PROGRAM_EPOCH_UNIX)?;
+    Some(Duration::from_secs(since) + Duration::from_nanos(u64::try_from(nanos).ok()?))
+}
+
+/// The time of day, and how far its offset is ahead of UTC, seconds.
+fn offset(time: &str) -> Option<(&str, i64)> {
+    let at = time.rfind(['+', '-'])?;
+    let (time, offset) = time.split_at_checked(at)?;
+    let (hours, minutes) = offset.get(1..)?.split_once(':')?;
+    let seconds = digits(hours)? * 3_600 + digits(minutes)? * 60;
+    Some((
+        time,
+        if offset.starts_with('-') {
+            -seconds
+        } else {
+            seconds
+        },
+    ))
+}
+
+fn three(text: &str, separator: char) -> Option<[i64; 3]> {
+    let mut fields = text.split(separator).map(digits);
+    let found = [fields.next()??, fields.next()??, fields.next()??];
+    fields.next().is_none().then_some(found)
+}
+
+fn digits(text: &str) -> Option<i64> {
+    let plain = (1..=9).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
+    if plain { text.parse().ok() } else { None }
+}
+
+/// Days from 1970-01-01 to a date: the inverse of [`civil`].
+fn days_before(year: i64, month: i64, day: i64) -> i64 {
+    let year = if month <= 2 { year - 1 } else { year };
+    let (era, yoe) = (year.div_euclid(400), year.rem_euclid(400));
+    let mp = (month + 9) % 12;
+    let doe = yoe * 365 + yoe / 4 - yoe / 100 + (153 * mp + 2) / 5 + day - 1;
+    era * 146_097 + doe - 719_468
+}
+
 /// Days since 1970-01-01 to a date of the proleptic Gregorian calendar (era arithmetic in years from March).
 fn civil(days: u64) -> (u64, u64, u64) {
     let z = days + 719_468;
@@ -333,6 +390,37 @@ mod tests {
         ]
         .map(|(n, d)| FrameRate::new(n, d).unwrap())
         .to_vec()
+    }
+
+    #[test]
+    fn dates_of_any_offset_are_read() {
+        let read = |text: &str| since_epoch(text).map(|time| time.as_millis());
+        assert_eq!(read("2024-01-01T00:00:00Z"), Some(0));
+        assert_eq!(read("2024-01-01T02:00:01.25+02:00"), Some(1_250));
+        assert_eq!(read("2023-12-31T19:30:00.000-04:30"), Some(0));
+        assert_eq!(read("2024-03-01t00:00:00z"), Some(60 * 86_400_000));
+        for bad in [
+            "",
+            "2023-12-31T23:59:59Z",
+            "2024-01-01T00:00:00",
+            "2024-01-01",
+            "2024-13-01T00:00:00Z",
+            "2024-01-01T24:00:00Z",
+            "2024-01-01T00:00:00.Z",
+            "2024-01-01T00:00:00.\u{e9}Z",
+            "2024-01-01T00:00Z",
+            "now",
+        ] {
+            assert_eq!(read(bad), None, "{bad}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_date_that_is_written_is_read_back(ms in 0u64..4_000_000_000_000) {
+            let time = Duration::from_millis(ms);
+            prop_assert_eq!(since_epoch(&date_time(time)), Some(time));
+        }
     }
 
     #[test]

@@ -13,6 +13,8 @@ pub(crate) const VERSION: u32 = 2;
 
 pub(crate) const HEADER: &str = "event.json";
 const LOCK: &str = ".lock";
+/// Stands in an event's directory once all of it is in the archive.
+const ARCHIVED: &str = "archived";
 
 /// How long the spool of a packager that is just ending is waited for.
 const LOCK_WAIT: Duration = Duration::from_secs(2);
@@ -86,6 +88,15 @@ pub(crate) fn read_header(dir: &Path) -> io::Result<Header> {
             header.version
         )))
     }
+}
+
+/// Whether all of an event is in the archive.
+pub(crate) fn is_archived(dir: &Path) -> bool {
+    dir.join(ARCHIVED).exists()
+}
+
+pub(crate) fn set_archived(dir: &Path) -> io::Result<()> {
+    options().open(dir.join(ARCHIVED)).map(drop)
 }
 
 pub(crate) fn segment(dir: &Path, msn: Msn) -> PathBuf {

@@ -20,6 +20,7 @@ use super::recording::Recording;
 use super::shelf::{self, Shelf};
 use super::tape::Tape;
 use super::writer::{Bounds, Event, Past, Writer};
+use crate::archive::Pledges;
 use crate::config::Config;
 use crate::encryption::Rule;
 use crate::encryption::guard::Guard;
@@ -73,7 +74,14 @@ struct Found {
 }
 
 /// Reads what there is, and starts the spool. Blocks on the disk.
-pub(crate) fn open(data_dir: &Path, config: &Config, rule: Arc<Rule>) -> io::Result<(Spool, Vec<Loaded>)> {
+///
+/// Where there is an archive, `pledges` are what it has yet to take.
+pub(crate) fn open(
+    data_dir: &Path,
+    config: &Config,
+    pledges: Option<Arc<Pledges>>,
+    rule: Arc<Rule>,
+) -> io::Result<(Spool, Vec<Loaded>)> {
     let root = data_dir.join("events");
     let lock = disk::lock(&root)?;
     let window = config.feed.window();
@@ -83,6 +91,7 @@ pub(crate) fn open(data_dir: &Path, config: &Config, rule: Arc<Rule>) -> io::Res
         window,
         streams_max: config.feed.streams_max,
         meter: meter.clone(),
+        pledges: pledges.clone(),
         loaded: Vec::new(),
         events: Vec::new(),
         past: Vec::new(),
@@ -96,18 +105,20 @@ pub(crate) fn open(data_dir: &Path, config: &Config, rule: Arc<Rule>) -> io::Res
         bounds: Bounds {
             keep: config.dvr.keep(window),
             bytes_max: config.dvr.bytes_max,
+            backlog_bytes: config.archive.backlog_bytes,
         },
         meter: meter.clone(),
         events: reader.events,
         past: reader.past,
         shortened: false,
         warnings: Warnings::default(),
+        pledges: pledges.clone(),
         _lock: lock,
     };
     let spool = Spool::start((root, rule), config.dvr.queue_bytes, meter, |orders| {
         writer.run(&orders)
     })?;
-    Ok((spool, reader.loaded))
+    Ok((spool.archived(pledges.is_some()), reader.loaded))
 }
 
 struct Reader {
@@ -115,6 +126,7 @@ struct Reader {
     window: Duration,
     streams_max: usize,
     meter: SpoolMeter,
+    pledges: Option<Arc<Pledges>>,
     loaded: Vec<Loaded>,
     events: Vec<Event>,
     past: Vec<Past>,
@@ -128,14 +140,15 @@ impl Reader {
         events.sort_unstable();
         let newest = events.pop();
         for event in events {
-            self.past.push(past(dir.join(event.to_string())));
+            self.left(dir.join(event.to_string()));
         }
         let Some(newest) = newest.map(Cell) else { return };
         let shelf = Shelf::new(root, stream.clone(), newest, Arc::clone(&self.rule));
+        let shelf = shelf.archived(self.pledges.is_some());
         let dir = shelf.dir.clone();
         match self.event(shelf) {
             Ok(true) => {}
-            Ok(false) => self.past.push(past(dir)),
+            Ok(false) => self.left(dir),
             Err(error) => {
                 self.meter.unreadable.increment(1);
                 let error = &error as &dyn std::error::Error;
@@ -143,6 +156,14 @@ impl Reader {
                 self.past.push(past(dir));
             }
         }
+    }
+
+    /// An event that nothing is added to any more; the archive may still want it.
+    fn left(&mut self, dir: PathBuf) {
+        if let Some(pledges) = self.pledges.as_ref().filter(|_| !disk::is_archived(&dir)) {
+            pledges.open(&dir, None);
+        }
+        self.past.push(past(dir));
     }
 
     /// False where the event is not gone on with.
@@ -192,6 +213,9 @@ impl Reader {
             tracing::warn!(stream = %shelf.stream, parts = missing, "parts are not on disk as they were written: gaps");
         }
         let mut recording = Recording::new(Arc::clone(&life), from, guard);
+        if self.pledges.is_some() && !disk::is_archived(&shelf.dir) {
+            recording = recording.archived();
+        }
         found.entries.iter().for_each(|entry| recording.play(entry));
         if ended && !recording.is_ended() {
             recording.play(&Entry::End);
@@ -201,7 +225,9 @@ impl Reader {
         let shelf = Arc::new(shelf);
         let event = Event::found(Arc::clone(&shelf), found.sizes, found.journals);
         let event = event.with_cues(found.entries.iter().filter_map(cue).cloned());
-        self.events.push(if ended { event.closed() } else { event });
+        let event = if ended { event.closed() } else { event };
+        let pledges = self.pledges.as_ref().filter(|_| !disk::is_archived(&shelf.dir));
+        self.events.push(event.pledged(pledges));
         self.loaded.push(Loaded {
             shelf,
             entries: found.entries,
@@ -211,6 +237,32 @@ impl Reader {
         });
         Ok(true)
     }
+}
+
+/// An event that nothing is added to any more, as it is on disk. Blocks on the disk.
+pub(crate) fn past_event(dir: &Path, rule: Arc<Rule>) -> io::Result<Option<Shelf>> {
+    let header = disk::read_header(dir)?;
+    let (Ok(stream), Some(root)) = (StreamId::new(&header.stream), dir.parent().and_then(Path::parent))
+    else {
+        return Ok(None);
+    };
+    let mut found = find(dir)?;
+    let Some((life, from)) = begin(&mut found) else {
+        return Ok(None);
+    };
+    let Ok(guard) = Guard::new(Arc::clone(&rule), &life.hello) else {
+        return Ok(None);
+    };
+    disown(&mut found, &life, &guard);
+    let mut recording = Recording::new(life, from, guard).archived();
+    found.entries.iter().for_each(|entry| recording.play(entry));
+    if header.ended {
+        recording.play(&Entry::End);
+    }
+    recording.cut_off();
+    let shelf = Shelf::new(root, stream, Cell(header.event), rule).archived(true);
+    shelf.change(|place| *place = Some(recording));
+    Ok(Some(shelf))
 }
 
 /// Whether the live window, and then some, has passed since the newest cell was published. Both times are this

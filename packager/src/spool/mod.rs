@@ -24,7 +24,8 @@ mod tape;
 mod writer;
 
 pub(crate) use entry::Life;
-pub(crate) use load::{Loaded, open};
+pub(crate) use load::{Loaded, open, past_event};
 pub(crate) use queue::{Job, Spool};
+pub(crate) use recording::Due;
 pub(crate) use shelf::{List, Lost, Shelf};
 pub(crate) use tape::mark;

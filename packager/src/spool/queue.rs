@@ -80,6 +80,7 @@ pub(crate) struct Spool {
     sender: SyncSender<Order>,
     depth: Arc<Depth>,
     bytes_max: usize,
+    is_archived: bool,
     /// Cells are being left out now; said once, and no more often than the pause between warnings allows.
     full: AtomicBool,
     warnings: Mutex<Warnings>,
@@ -150,20 +151,23 @@ impl Spool {
             sender,
             depth,
             bytes_max,
+            is_archived: false,
             full: AtomicBool::new(false),
             warnings: Mutex::default(),
             thread: Mutex::new(Some(thread)),
         })
     }
 
+    /// The same for events that are archived.
+    pub(super) fn archived(self, is_archived: bool) -> Self {
+        Self { is_archived, ..self }
+    }
+
     /// The place of a new event.
     pub(crate) fn shelf(&self, stream: &StreamId, event: Cell) -> Arc<Shelf> {
-        Arc::new(Shelf::new(
-            &self.root,
-            stream.clone(),
-            event,
-            Arc::clone(&self.rule),
-        ))
+        let rule = Arc::clone(&self.rule);
+        let shelf = Shelf::new(&self.root, stream.clone(), event, rule);
+        Arc::new(shelf.archived(self.is_archived))
     }
 
     /// Hands a cell over; gives its cues back where the queue is full, and the spool goes without the cell.

@@ -26,6 +26,7 @@ const INITS_MAX: usize = 1_024;
 pub(crate) struct Recording {
     tape: Tape,
     list: List,
+    is_cut_off: bool,
 }
 
 /// What grows with each publication.
@@ -42,8 +43,20 @@ struct List {
     index: BTreeMap<Msn, Filed>,
     /// Init segments by track, oldest first.
     inits: Vec<Vec<(Hash, Bytes)>>,
+    /// What the archive has yet to take; none where there is no archive.
+    due: Option<BTreeMap<Msn, Due>>,
     /// Changes with every change.
     version: u64,
+}
+
+/// A whole segment as all tracks' playlists list it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Due {
+    pub(crate) msn: Msn,
+    /// EXT-X-DISCONTINUITY-SEQUENCE of a playlist that begins with it.
+    pub(crate) sequence: u64,
+    /// By track.
+    pub(crate) segments: Vec<Segment>,
 }
 
 /// A segment's file.
@@ -75,6 +88,7 @@ impl Recording {
             dates: Vec::new(),
             index: BTreeMap::new(),
             inits: vec![Vec::new(); shape.tracks.len()],
+            due: None,
             version: 0,
         };
         list.hold(&life);
@@ -82,7 +96,38 @@ impl Recording {
             // The shortest window: what has left it is in the list by then.
             tape: Tape::new(life, from, Duration::ZERO),
             list,
+            is_cut_off: false,
         }
+    }
+
+    /// The same for an event that is archived: what is listed is also due.
+    pub(crate) fn archived(mut self) -> Self {
+        self.list.due = Some(BTreeMap::new());
+        self
+    }
+
+    /// Nothing is added any more although the feed has not said that it is over.
+    pub(crate) fn cut_off(&mut self) {
+        if !self.is_ended() {
+            self.is_cut_off = true;
+            self.play(&Entry::End);
+        }
+    }
+
+    pub(crate) fn is_cut_off(&self) -> bool {
+        self.is_cut_off
+    }
+
+    /// The oldest segment from `msn` on that the archive has yet to take; what is before is forgotten.
+    pub(crate) fn due(&mut self, msn: Msn) -> Option<Due> {
+        let due = self.list.due.as_mut()?;
+        *due = due.split_off(&msn);
+        due.values().next().cloned()
+    }
+
+    /// Date ranges, oldest first.
+    pub(crate) fn dates(&self) -> &[DateRange] {
+        &self.list.dates
     }
 
     /// Takes what is on disk now.
@@ -179,8 +224,8 @@ impl Recording {
         })
     }
 
-    /// The oldest chunk is listed no more; false where it is the only one.
-    pub(crate) fn trim(&mut self) -> bool {
+    /// The oldest chunk is listed no more; false where it is the only one. From `needed` on it can still be read.
+    pub(crate) fn trim(&mut self, needed: Option<Msn>) -> bool {
         let list = &mut self.list;
         let Some((first, start)) = list.tracks.first().and_then(Dvr::second) else {
             return false;
@@ -193,6 +238,7 @@ impl Recording {
         });
         // Those who have the playlist of a moment ago may still fetch what it lists.
         let kept = Msn(first.0.saturating_sub(hls::playlist::SEGMENTS_PER_CHUNK));
+        let kept = needed.map_or(kept, |needed| kept.min(needed));
         list.index = list.index.split_off(&kept);
         list.guard.retain(kept);
         list.version += 1;
@@ -200,6 +246,7 @@ impl Recording {
     }
 
     /// Segments before this one are asked for by nobody any more.
+    #[cfg(test)]
     pub(crate) fn kept_from(&self) -> Option<Msn> {
         self.list.index.keys().next().copied()
     }
@@ -245,6 +292,7 @@ impl List {
             let msn = self.next;
             self.next = msn.next();
             let sequence = timeline.discontinuity_sequence(msn);
+            let mut segments = Vec::new();
             let mut filed = self.index.get_mut(&msn);
             for (track, dvr) in self.tracks.iter_mut().enumerate() {
                 let Some(mut segment) = timeline.whole_segment(track, msn) else {
@@ -268,6 +316,17 @@ impl List {
                 {
                     extents.clear();
                 }
+                segments.push(deeper(segment));
+            }
+            if let Some(due) = self.due.as_mut().filter(|_| segments.len() == self.tracks.len()) {
+                due.insert(
+                    msn,
+                    Due {
+                        msn,
+                        sequence,
+                        segments,
+                    },
+                );
             }
             self.version += 1;
         }
@@ -289,6 +348,14 @@ impl List {
             self.dates.drain(..self.dates.len() - DATES_MAX);
         }
     }
+}
+
+/// The same in a playlist that is a directory further down, where a served key is a directory further up.
+fn deeper(mut segment: Segment) -> Segment {
+    if let Some(key) = segment.key.as_mut().filter(|key| key.uri.starts_with("../")) {
+        key.uri.insert_str(0, "../");
+    }
+    segment
 }
 
 /// A segment's key frames: one for each GOP that it has room for, so that their numbers follow from the segment's.
@@ -416,7 +483,7 @@ mod tests {
         let dates = recording.playlist(0).unwrap().1;
         assert_eq!(dates[0].duration, Some(Duration::from_secs(1)));
         parsed(&recording);
-        assert!(recording.trim());
+        assert!(recording.trim(None));
         assert!(
             recording.playlist(0).unwrap().1.is_empty(),
             "it has left the recording"
@@ -429,12 +496,12 @@ mod tests {
         assert!(
             recording.outgrows(Duration::from_secs(136)) && !recording.outgrows(Duration::from_secs(137))
         );
-        assert!(recording.trim());
+        assert!(recording.trim(None));
         assert_eq!(
             (recording.first(), recording.kept_from()),
             (Some(Msn(40_000_032)), Some(Msn(40_000_000)))
         );
-        assert!(recording.trim());
+        assert!(recording.trim(None));
         assert_eq!(
             (recording.first(), recording.kept_from()),
             (Some(Msn(40_000_064)), Some(Msn(40_000_032)))

@@ -11,12 +11,12 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use hls::id::{Cell, Msn, StreamId, TrackId};
 use hls::path::{Hash, KeyId};
-use hls::playlist::Multivariant;
+use hls::playlist::{DateRange, Multivariant};
 use listen::playlist::Forms;
 
 use super::disk;
 use super::entry::{Extent, Life};
-use super::recording::{Recording, render};
+use super::recording::{Due, Recording, render};
 use crate::encryption::Rule;
 use crate::encryption::guard::Guard;
 use crate::machine::Described;
@@ -35,6 +35,8 @@ pub(crate) struct Shelf {
     rendered: Mutex<BTreeMap<(usize, List), (u64, Forms)>>,
     /// When the feed has said that the event is over.
     over: OnceLock<Instant>,
+    /// Whether what is kept also goes to the archive.
+    pub(super) is_archived: bool,
 }
 
 /// What a track's playlist lists.
@@ -68,13 +70,24 @@ impl Shelf {
             recording: RwLock::default(),
             rendered: Mutex::default(),
             over: OnceLock::new(),
+            is_archived: false,
         }
+    }
+
+    /// The same for an event that is archived.
+    pub(super) fn archived(self, is_archived: bool) -> Self {
+        Self { is_archived, ..self }
     }
 
     /// A recording that begins; none where its tracks cannot be under the keys that are configured.
     pub(super) fn recording(&self, life: &Arc<Life>, from: Cell) -> Option<Recording> {
         let guard = Guard::new(Arc::clone(&self.rule), &life.hello).ok()?;
-        Some(Recording::new(Arc::clone(life), from, guard))
+        let recording = Recording::new(Arc::clone(life), from, guard);
+        Some(if self.is_archived {
+            recording.archived()
+        } else {
+            recording
+        })
     }
 
     /// What is on disk changes.
@@ -94,6 +107,39 @@ impl Shelf {
 
     pub(super) fn is_over(&self) -> bool {
         self.over.get().is_some()
+    }
+
+    /// Whether all there will be of the event is on disk.
+    pub(crate) fn is_ended(&self) -> bool {
+        self.look(|recording| Some(recording.is_ended())).unwrap_or(false)
+    }
+
+    /// Whether that is so although its feed has not said that it is over.
+    pub(crate) fn is_cut_off(&self) -> bool {
+        self.look(|recording| Some(recording.is_cut_off()))
+            .unwrap_or(false)
+    }
+
+    /// Whether a segment is the event's, and older than what is listed.
+    pub(crate) fn is_before(&self, msn: Msn) -> bool {
+        let first = self.look(|recording| Some((recording.first()?, recording.shape().grid.msn(self.event))));
+        first.is_some_and(|(listed, first)| (first..listed).contains(&msn))
+    }
+
+    /// The next segment from `msn` on that the archive has yet to take.
+    pub(crate) fn due(&self, msn: Msn) -> Option<Due> {
+        self.change(|recording| recording.as_mut()?.due(msn))
+    }
+
+    /// What the event's feed has said of it last.
+    pub(crate) fn life(&self) -> Option<Arc<Life>> {
+        self.look(|recording| Some(Arc::clone(recording.life())))
+    }
+
+    /// Date ranges of the recording.
+    pub(crate) fn dates(&self) -> Vec<DateRange> {
+        self.look(|recording| Some(recording.dates().to_vec()))
+            .unwrap_or_default()
     }
 
     /// Whether the whole event is on disk, and its end was said `ago` by now or in an earlier process.

@@ -17,6 +17,7 @@ use super::disk::{self, Header};
 use super::entry::{Entry, Extent, Kept, Life};
 use super::queue::{Job, Order, Orders, Warnings};
 use super::shelf::Shelf;
+use crate::archive::Pledges;
 use crate::metrics::SpoolMeter;
 
 /// Segments after which a journal is followed by another, so that old ones can go.
@@ -31,8 +32,10 @@ const TICK: Duration = Duration::from_secs(1);
 pub(crate) struct Bounds {
     /// Of an event, before its newest segment.
     pub(crate) keep: Duration,
-    /// Of everything below `events`.
+    /// Of everything below `events`, but for what only waits for the archive.
     pub(crate) bytes_max: u64,
+    /// Of that.
+    pub(crate) backlog_bytes: u64,
 }
 
 pub(super) struct Writer {
@@ -45,6 +48,8 @@ pub(super) struct Writer {
     /// The bound on bytes is in force now; said once.
     pub(super) shortened: bool,
     pub(super) warnings: Warnings,
+    /// What the archive has yet to take; none where there is no archive.
+    pub(super) pledges: Option<Arc<Pledges>>,
     /// Held for as long as this writes.
     pub(super) _lock: File,
 }
@@ -74,6 +79,9 @@ pub(super) struct Event {
     sizes: BTreeMap<Msn, u64>,
     /// Sum of them.
     held: u64,
+    /// Segments before it stay for the archive alone.
+    kept_from: Msn,
+    pledges: Option<Arc<Pledges>>,
     described: bool,
     closed: bool,
     failing: bool,
@@ -129,6 +137,9 @@ impl Writer {
         if event.newest_segment() != before || full {
             event.outgrow(self.bounds.keep);
             self.bound();
+            if let Some(pledges) = &self.pledges {
+                pledges.tell();
+            }
         }
     }
 
@@ -140,13 +151,15 @@ impl Writer {
             .position(|event| event.shelf.stream == job.shelf.stream);
         if let Some(gone) = gone {
             let event = self.events.swap_remove(gone);
+            event.cut_off();
             self.past.push(Past {
                 bytes: event.bytes(),
                 dir: event.shelf.dir.clone(),
                 newest: SystemTime::now(),
             });
         }
-        self.events.push(Event::new(Arc::clone(&job.shelf)));
+        let event = Event::new(Arc::clone(&job.shelf));
+        self.events.push(event.pledged(self.pledges.as_ref()));
         self.events.len() - 1
     }
 
@@ -160,6 +173,9 @@ impl Writer {
                 let error = &error as &dyn std::error::Error;
                 tracing::warn!(stream = %event.shelf.stream, error, "the end of an event is not on disk");
             }
+            if let Some(pledges) = &event.pledges {
+                pledges.close(&event.shelf.dir);
+            }
         }
         self.bound();
     }
@@ -168,9 +184,11 @@ impl Writer {
         let now = SystemTime::now();
         let keep = self.bounds.keep;
         let old = |past: &Past| now.duration_since(past.newest).unwrap_or_default() > keep;
-        self.past.retain(|past| !old(past) || !remove_all(past));
+        let pledges = self.pledges.as_ref();
+        self.past
+            .retain(|past| !old(past) || past.is_pledged(pledges) || !remove_all(past));
         let mut shortened = false;
-        while self.bytes() > self.bounds.bytes_max {
+        while self.bytes().saturating_sub(self.backlog()) > self.bounds.bytes_max {
             shortened = true;
             if !self.give_way() {
                 break;
@@ -183,8 +201,13 @@ impl Writer {
             );
         }
         self.shortened = shortened || (self.shortened && self.bytes() > self.bounds.bytes_max / 10 * 9);
-        #[expect(clippy::cast_precision_loss, reason = "a gauge")]
-        self.meter.bytes.set(self.bytes() as f64);
+        while self.backlog() > self.bounds.backlog_bytes && self.give_up() {}
+        let (bytes, backlog) = (self.bytes(), self.backlog());
+        #[expect(clippy::cast_precision_loss, reason = "gauges")]
+        {
+            self.meter.bytes.set(bytes as f64);
+            self.meter.backlog_bytes.set(backlog as f64);
+        }
     }
 
     fn bytes(&self) -> u64 {
@@ -192,11 +215,57 @@ impl Writer {
         events + self.past.iter().map(|past| past.bytes).sum::<u64>()
     }
 
+    /// What stays for the archive alone.
+    fn backlog(&self) -> u64 {
+        let pledges = self.pledges.as_ref();
+        let past = self.past.iter().filter(|past| past.is_pledged(pledges));
+        let events: u64 = self.events.iter().map(Event::backlog).sum();
+        events + past.map(|past| past.bytes).sum::<u64>()
+    }
+
+    /// The oldest that waits for the archive goes; false where there is none.
+    fn give_up(&mut self) -> bool {
+        self.meter.given_up.increment(1);
+        if self.warnings.may(Instant::now()) {
+            tracing::error!(
+                "packager.archive.backlog_bytes is reached: the oldest is given up, and the archive has a hole"
+            );
+        }
+        let pledges = self.pledges.as_ref();
+        let past = self
+            .past
+            .iter()
+            .enumerate()
+            .filter(|(_, past)| past.is_pledged(pledges));
+        let oldest = past.min_by_key(|(_, past)| past.newest).map(|(at, _)| at);
+        if let Some(at) = oldest {
+            let past = self.past.swap_remove(at);
+            if let Some(pledges) = pledges {
+                pledges.advance(&past.dir, Msn(u64::MAX));
+            }
+            remove_all(&past);
+            return true;
+        }
+        let mut events: Vec<&mut Event> = self
+            .events
+            .iter_mut()
+            .filter(|event| event.backlog() > 0)
+            .collect();
+        events.sort_by_key(|event| event.sizes.keys().next().copied());
+        events.into_iter().next().is_some_and(Event::give_up)
+    }
+
     /// The oldest of all goes; false where there is nothing left that may.
     fn give_way(&mut self) -> bool {
         self.meter.shortened.increment(1);
-        let oldest = self.past.iter().enumerate().min_by_key(|(_, past)| past.newest);
-        if let Some((at, _)) = oldest {
+        let pledges = self.pledges.as_ref();
+        let free = self
+            .past
+            .iter()
+            .enumerate()
+            .filter(|(_, past)| !past.is_pledged(pledges));
+        let oldest = free.min_by_key(|(_, past)| past.newest).map(|(at, _)| at);
+        if let Some(at) = oldest {
             let past = self.past.swap_remove(at);
             remove_all(&past);
             return true;
@@ -218,6 +287,13 @@ fn frame(share: &Share, bytes: &[u8]) -> u32 {
     );
     let end = opens.then(|| cmaf::read::first_sample(bytes).ok()).flatten();
     end.and_then(|end| u32::try_from(end).ok()).unwrap_or(0)
+}
+
+impl Past {
+    /// Whether the archive has yet to take something of it.
+    fn is_pledged(&self, pledges: Option<&Arc<Pledges>>) -> bool {
+        pledges.is_some_and(|pledges| pledges.from(&self.dir).is_some_and(|from| from < Msn(u64::MAX)))
+    }
 }
 
 /// False where it could not be removed; it is then counted on.
@@ -252,10 +328,60 @@ impl Event {
             segment: None,
             held: sizes.values().sum(),
             sizes,
+            kept_from: Msn(0),
+            pledges: None,
             described: false,
             closed: false,
             failing: false,
         }
+    }
+
+    /// The same where the archive is promised what it has not taken yet.
+    pub(super) fn pledged(self, pledges: Option<&Arc<Pledges>>) -> Self {
+        if let Some(pledges) = pledges {
+            pledges.open(&self.shelf.dir, Some(&self.shelf));
+            if self.closed {
+                pledges.close(&self.shelf.dir);
+            }
+        }
+        Self {
+            pledges: pledges.cloned(),
+            ..self
+        }
+    }
+
+    /// First segment that the archive has yet to take.
+    fn needed(&self) -> Option<Msn> {
+        self.pledges.as_ref()?.from(&self.shelf.dir)
+    }
+
+    /// Bytes that stay for the archive alone.
+    fn backlog(&self) -> u64 {
+        self.sizes.range(..self.kept_from).map(|(_, bytes)| bytes).sum()
+    }
+
+    /// The oldest chunk of those goes.
+    fn give_up(&mut self) -> bool {
+        let Some(oldest) = self.sizes.keys().next() else {
+            return false;
+        };
+        let until = Msn(oldest.0 + hls::playlist::SEGMENTS_PER_CHUNK).min(self.kept_from);
+        if let Some(pledges) = &self.pledges {
+            pledges.advance(&self.shelf.dir, until);
+        }
+        self.remove_before(until);
+        true
+    }
+
+    /// Another event of its stream has begun, and nothing will be added to this one.
+    fn cut_off(&self) {
+        let Some(pledges) = &self.pledges else { return };
+        self.shelf.change(|recording| {
+            if let Some(recording) = recording {
+                recording.cut_off();
+            }
+        });
+        pledges.close(&self.shelf.dir);
     }
 
     /// The same for one that is over.
@@ -460,27 +586,42 @@ impl Event {
 
     /// What is older than `keep` is listed no more, and goes a chunk later.
     fn outgrow(&mut self, keep: Duration) {
+        let needed = self.needed();
         let kept = self.shelf.change(|recording| {
             let recording = recording.as_mut()?;
-            while recording.outgrows(keep) && recording.trim() {}
-            recording.kept_from()
+            while recording.outgrows(keep) && recording.trim(needed) {}
+            recording.first()
         });
-        if let Some(kept) = kept {
-            self.remove_before(kept);
+        if let Some(first) = kept {
+            // Those who have the playlist of a moment ago may still fetch what it lists.
+            self.leave(Msn(first.0.saturating_sub(hls::playlist::SEGMENTS_PER_CHUNK)));
         }
+    }
+
+    /// What is before `kept` goes, unless the archive has yet to take it.
+    fn leave(&mut self, kept: Msn) {
+        self.kept_from = self.kept_from.max(kept);
+        let kept = self
+            .needed()
+            .map_or(self.kept_from, |needed| needed.min(self.kept_from));
+        self.shelf.change(|recording| {
+            if let Some(recording) = recording {
+                recording.forget(kept);
+            }
+        });
+        self.remove_before(kept);
     }
 
     /// The oldest chunk goes at once; false where it is the only one.
     fn shorten(&mut self) -> bool {
+        let needed = self.needed();
         let kept = self.shelf.change(|recording| {
             let recording = recording.as_mut()?;
-            let trimmed = recording.trim();
-            let first = recording.first().filter(|_| trimmed)?;
-            recording.forget(first);
-            Some(first)
+            let trimmed = recording.trim(needed);
+            recording.first().filter(|_| trimmed)
         });
         if let Some(kept) = kept {
-            self.remove_before(kept);
+            self.leave(kept);
         }
         kept.is_some()
     }
@@ -532,12 +673,14 @@ mod tests {
             bounds: Bounds {
                 keep: Duration::from_secs(keep_s),
                 bytes_max: u64::MAX,
+                backlog_bytes: u64::MAX,
             },
             meter: SpoolMeter::new(),
             events: Vec::new(),
             past: Vec::new(),
             shortened: false,
             warnings: Warnings::default(),
+            pledges: None,
             _lock: disk::lock(root).unwrap(),
         }
     }

@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod answers;
 #[cfg(test)]
+mod archive;
+#[cfg(test)]
 mod bytes;
 #[cfg(test)]
 mod catalogue;
@@ -34,6 +36,8 @@ mod reload;
 mod restart;
 #[cfg(test)]
 mod rewind;
+#[cfg(test)]
+mod s3;
 #[cfg(test)]
 mod sealed;
 #[cfg(test)]

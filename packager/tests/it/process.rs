@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 
 use metrics_exporter_prometheus::PrometheusBuilder;
 use packager::Packager;
-use packager::config::{Dvr, Section};
+use packager::config::{Archive, Dvr, Section};
 use tokio_util::sync::CancellationToken;
 
 use crate::stage::{SECRET, config};
@@ -31,11 +31,21 @@ impl Process {
     }
 
     pub(crate) fn with(data_dir: &Path, dvr: &Dvr) -> Self {
-        let dvr = dvr.clone();
+        // What waits for an archive would stay on disk for longer.
+        let off = Archive {
+            url: "off".to_owned(),
+            ..Archive::default()
+        };
+        Self::archiving(data_dir, dvr, &off)
+    }
+
+    pub(crate) fn archiving(data_dir: &Path, dvr: &Dvr, archive: &Archive) -> Self {
+        let (dvr, archive) = (dvr.clone(), archive.clone());
         Self::set(
             data_dir,
             Section {
                 dvr,
+                archive,
                 ..Section::default()
             },
         )
@@ -120,6 +130,7 @@ async fn packager_process() {
     let setting = |name| std::env::var(name).unwrap();
     let section: Section = serde_json::from_str(&setting(SECTION)).unwrap();
     (config.dvr, config.encryption) = (section.dvr, section.encryption);
+    config.archive = section.archive;
     (config.feed.listen, config.origin.listen) = serde_json::from_str(&setting(PORTS)).unwrap();
     let recorder = PrometheusBuilder::new().install_recorder().unwrap();
     let metrics = TcpListener::bind("127.0.0.1:0").unwrap();

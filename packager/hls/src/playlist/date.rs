@@ -37,6 +37,13 @@ pub enum Splice {
 }
 
 impl DateRange {
+    /// Its line, with the line's end.
+    pub fn line(&self) -> String {
+        let mut line = String::new();
+        self.write(&mut line).expect("writing to a String does not fail");
+        line
+    }
+
     pub(super) fn write(&self, out: &mut String) -> std::fmt::Result {
         write!(out, "#EXT-X-DATERANGE:ID=\"{}\"", self.id)?;
         if let Some(class) = &self.class {

@@ -20,6 +20,8 @@ pub struct Dvr {
     target_duration: Duration,
     /// Entries that each segment has: of one of key frames; none where segments are the entries.
     frames: Option<u64>,
+    /// Whether any segment was under a key.
+    has_keys: bool,
     /// Oldest first; only the last may grow.
     chunks: VecDeque<Chunk>,
     /// MSN of the segment to come, and program time of its start.
@@ -39,6 +41,8 @@ struct Chunk {
     /// The map and the key in force at its end.
     map: String,
     key: Option<Key>,
+    /// Whether what applies at its end is not known: it has none yet, or lines that were written elsewhere.
+    is_fresh: bool,
 }
 
 /// What a playlist promises of its future.
@@ -48,6 +52,8 @@ pub enum Kind {
     Sliding,
     /// It is all there is, and stays.
     Vod,
+    /// A file that answers no directives; VOD once it has ended.
+    Stored,
 }
 
 impl Dvr {
@@ -56,6 +62,7 @@ impl Dvr {
         Self {
             target_duration,
             frames: None,
+            has_keys: false,
             chunks: VecDeque::new(),
             next: Msn(0),
             reached: Duration::ZERO,
@@ -73,53 +80,75 @@ impl Dvr {
 
     /// Appends a whole segment; `sequence` is the EXT-X-DISCONTINUITY-SEQUENCE of a playlist that began with it. Every
     /// segment follows the one before, or the playlist begins anew with it.
-    pub fn push(&mut self, msn: Msn, sequence: u64, segment: &Segment) {
-        self.append(msn, sequence, segment, None);
+    /// Returns what that adds to the text.
+    pub fn push(&mut self, msn: Msn, sequence: u64, segment: &Segment) -> &str {
+        self.append(msn, sequence, segment, None)
     }
 
     /// The same by its key frames.
-    pub fn push_frames(&mut self, msn: Msn, sequence: u64, segment: &Segment, frames: &[Frame]) {
-        self.append(msn, sequence, segment, Some(frames));
+    pub fn push_frames(&mut self, msn: Msn, sequence: u64, segment: &Segment, frames: &[Frame]) -> &str {
+        self.append(msn, sequence, segment, Some(frames))
     }
 
-    fn append(&mut self, msn: Msn, sequence: u64, segment: &Segment, frames: Option<&[Frame]>) {
+    fn append(&mut self, msn: Msn, sequence: u64, segment: &Segment, frames: Option<&[Frame]>) -> &str {
+        let duration = segment.whole.as_ref().map(|whole| whole.duration);
+        let end = segment.start + duration.unwrap_or_default();
+        self.make_room(msn, sequence, segment.start, end);
+        let has_keys = self.has_keys;
+        self.has_keys |= segment.key.is_some();
+        let Some(chunk) = self.chunks.back_mut() else {
+            return "";
+        };
+        let text = Arc::make_mut(&mut chunk.text);
+        let before = text.len();
+        // What applies is said again, or that no key does: a chunk may come first in a playlist, or behind another.
+        if std::mem::take(&mut chunk.is_fresh) && has_keys {
+            text.push_str(CLEAR);
+            text.push('\n');
+        }
+        let mut force = Force {
+            map: Some(chunk.map.as_str()),
+            key: chunk.key.as_ref(),
+        };
+        match frames {
+            Some(frames) => frames::write(segment, frames, &mut force, text),
+            None => segment.write(&mut force, text),
+        }
+        .expect("writing to a String does not fail");
+        chunk.map.clone_from(&segment.map);
+        chunk.key.clone_from(&segment.key);
+        chunk.text.get(before..).unwrap_or_default()
+    }
+
+    /// Appends a segment as an earlier [`Dvr::push`] has written it; the next one says again what applies to it.
+    pub fn push_text(&mut self, msn: Msn, sequence: u64, start: Duration, end: Duration, text: &str) {
+        self.make_room(msn, sequence, start, end);
+        self.has_keys |= text.contains("#EXT-X-KEY:");
+        if let Some(chunk) = self.chunks.back_mut() {
+            Arc::make_mut(&mut chunk.text).push_str(text);
+            chunk.map.clear();
+            (chunk.key, chunk.is_fresh) = (None, true);
+        }
+    }
+
+    /// The last chunk is the one that this segment belongs to.
+    fn make_room(&mut self, msn: Msn, sequence: u64, start: Duration, end: Duration) {
         if msn != self.next {
             self.chunks.clear();
         }
         self.next = msn.next();
-        let duration = segment.whole.as_ref().map(|whole| whole.duration);
-        self.reached = segment.start + duration.unwrap_or_default();
+        self.reached = end;
         let full = |chunk: &Chunk| msn.0 - chunk.first.0 >= SEGMENTS_PER_CHUNK;
         if self.chunks.back().is_none_or(full) {
-            // A chunk may come first in a playlist, or behind another: it says again what applies, or that no key does.
-            let is_under = self.chunks.back().is_some_and(|chunk| chunk.key.is_some());
-            let text = if is_under {
-                format!("{CLEAR}\n")
-            } else {
-                String::new()
-            };
             self.chunks.push_back(Chunk {
                 first: msn,
                 sequence,
-                start: segment.start,
-                text: Arc::new(text),
+                start,
+                text: Arc::default(),
                 map: String::new(),
                 key: None,
+                is_fresh: true,
             });
-        }
-        if let Some(chunk) = self.chunks.back_mut() {
-            let mut force = Force {
-                map: Some(chunk.map.as_str()),
-                key: chunk.key.as_ref(),
-            };
-            let text = Arc::make_mut(&mut chunk.text);
-            match frames {
-                Some(frames) => frames::write(segment, frames, &mut force, text),
-                None => segment.write(&mut force, text),
-            }
-            .expect("writing to a String does not fail");
-            chunk.map.clone_from(&segment.map);
-            chunk.key.clone_from(&segment.key);
         }
     }
 
@@ -183,17 +212,26 @@ impl Dvr {
         Some(text)
     }
 
+    /// A file that is whole says what it needs; what may still come to need EXT-X-GAP says so from the first.
+    fn version(&self, kind: Kind) -> u8 {
+        let is_whole = kind == Kind::Stored && self.ended;
+        version(is_whole && !self.chunks.iter().any(|chunk| chunk.text.contains(GAP)))
+    }
+
     /// rfc8216bis §4.4.3.8: without parts no PART-HOLD-BACK, and HOLD-BACK is three target durations by itself.
     fn head(&self, first: &Chunk, dates: &[DateRange], kind: Kind, out: &mut String) -> std::fmt::Result {
-        writeln!(out, "#EXTM3U\n#EXT-X-VERSION:8")?;
+        writeln!(out, "#EXTM3U\n#EXT-X-VERSION:{}", self.version(kind))?;
         writeln!(out, "#EXT-X-TARGETDURATION:{}", self.target_duration.as_secs())?;
-        writeln!(
-            out,
-            "#EXT-X-SERVER-CONTROL:CAN-SKIP-UNTIL={},CAN-SKIP-DATERANGES=YES",
-            Seconds(self.target_duration * SKIP_TARGETS, 1)
-        )?;
-        if kind == Kind::Vod {
-            writeln!(out, "#EXT-X-PLAYLIST-TYPE:VOD")?;
+        if kind != Kind::Stored {
+            writeln!(
+                out,
+                "#EXT-X-SERVER-CONTROL:CAN-SKIP-UNTIL={},CAN-SKIP-DATERANGES=YES",
+                Seconds(self.target_duration * SKIP_TARGETS, 1)
+            )?;
+        }
+        match (kind, self.ended) {
+            (Kind::Vod, _) | (Kind::Stored, true) => writeln!(out, "#EXT-X-PLAYLIST-TYPE:VOD")?,
+            (Kind::Sliding, _) | (Kind::Stored, false) => {}
         }
         if self.frames.is_some() {
             writeln!(out, "#EXT-X-I-FRAMES-ONLY")?;
@@ -203,6 +241,13 @@ impl Dvr {
         writeln!(out, "#EXT-X-DISCONTINUITY-SEQUENCE:{}", first.sequence)?;
         dates.iter().try_for_each(|range| range.write(out))
     }
+}
+
+/// A line that Apple's table of versions puts at 8; EXT-X-MAP is at 6.
+pub(super) const GAP: &str = "#EXT-X-GAP\n";
+
+pub(super) fn version(has_no_gap: bool) -> u8 {
+    if has_no_gap { 6 } else { 8 }
 }
 
 #[cfg(test)]
@@ -360,6 +405,37 @@ mod tests {
             }
             dvr.trim();
         }
+    }
+
+    #[test]
+    fn what_was_written_can_be_gone_on_with() {
+        let (mut stage, target) = (Stage::usual(), Stage::usual().grid.target_duration());
+        let (mut whole, mut again) = (Dvr::new(target), Dvr::new(target));
+        stage.feed(90 * SEGMENT);
+        for n in 0..90 {
+            let msn = Msn(40_000_000 + n);
+            let Some(segment) = stage.timeline.whole_segment(0, msn) else {
+                continue;
+            };
+            let text = whole.push(msn, 0, &segment).to_owned();
+            if n < 80 {
+                let end = segment.start + segment.whole.as_ref().unwrap().duration;
+                again.push_text(msn, 0, segment.start, end, &text);
+            } else {
+                again.push(msn, 0, &segment);
+            }
+        }
+        let [whole, again] = [&whole, &again].map(|dvr| dvr.render(&[], Kind::Stored).unwrap());
+        assert!(!whole.contains("PLAYLIST-TYPE") && !whole.contains("SKIP"));
+        let said = |text: &str| -> Vec<String> {
+            let lines = text.lines().filter(|line| !line.starts_with("#EXT-X-MAP"));
+            lines.map(str::to_owned).collect()
+        };
+        assert_eq!(said(&whole), said(&again));
+        assert_eq!(
+            (check::playlist(&whole), check::playlist(&again)),
+            (vec![], vec![])
+        );
     }
 
     #[test]

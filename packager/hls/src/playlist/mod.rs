@@ -1,5 +1,6 @@
 //! What playlists say: the model, its text ([`Media::render`]), and the text read back ([`parse()`]).
 
+pub mod cut;
 mod date;
 pub mod delta;
 mod dvr;
