@@ -32,7 +32,7 @@ pub struct Archive {
     pub backlog_bytes: u64,
     /// Days that an event stays after its end. Default 0 = for ever.
     pub keep_days: u64,
-    /// All events in the store, bytes. Default 256 GiB; beyond it the oldest that has ended goes. 0 = without bound.
+    /// All events in the store, bytes. Default 64 GiB; beyond it the oldest that has ended goes. 0 = without bound.
     pub keep_bytes: u64,
     /// Objects read back at once. Default 8; further requests wait.
     pub reads_max: usize,
@@ -62,7 +62,7 @@ impl Default for Archive {
             uploads_max: 8,
             backlog_bytes: 16 << 30,
             keep_days: 0,
-            keep_bytes: 256 << 30,
+            keep_bytes: 64 << 30,
             reads_max: 8,
             waiting_max: 256,
             read_timeout_s: 5,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Duration;
 
 use ::bytes::Bytes;
 use cmaf::protect::Key;
@@ -10,9 +11,11 @@ use hls::path::KeyId;
 use hls::playlist::{ParsedSegment, parse};
 use packager::config::{Encryption, Method, Section};
 
+use tokio::time::{sleep, timeout};
+
 use crate::process::Process;
 use crate::restart::{kept, texts};
-use crate::stage::{Reader, Stage, TRACKS, clean};
+use crate::stage::{FIRST, PATIENCE, Reader, Stage, TRACKS, clean};
 
 fn under(method: Method, secret: &str) -> Section {
     Section {
@@ -46,7 +49,7 @@ async fn dvr(reader: &Reader, track: &str) -> Vec<ParsedSegment> {
 async fn key(reader: &Reader, segment: &ParsedSegment) -> Key {
     let line = segment.key.as_deref().expect("it is under a key");
     let field = |name: &str| line.split(name).nth(1).unwrap();
-    let kid = field("URI=\"../key-").get(..32).unwrap();
+    let kid = field("/key-").get(..32).unwrap();
     let answer = reader.get(&format!("key-{kid}")).await;
     assert_eq!(answer.status, 200, "{kid}");
     let iv = field("IV=0x").get(..32).unwrap();
@@ -109,6 +112,35 @@ async fn sealed_samples_have_their_init_segments_for_those_who_rewind() {
         assert_eq!(cmaf::read::parts(&sealed).unwrap().len(), 4);
     }
     assert!(kids.len() > 14, "{kids:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_recording_in_the_archive_is_sealed_and_names_its_keys() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_process, mut stage) = fed(dir.path(), under(Method::Aes128, "a"), 80).await;
+    stage.end().await;
+    let path = format!("event-{FIRST}/audio");
+    let stored = async {
+        loop {
+            let answer = stage.reader.get(&format!("{path}/media.m3u8")).await;
+            if answer.status == 200 && answer.text().contains("#EXT-X-ENDLIST") {
+                return answer.text();
+            }
+            sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let text = timeout(PATIENCE, stored)
+        .await
+        .expect("an event that is over is stored");
+    clean(&check::playlist(&text));
+    let segments = parse(&text).unwrap().segments;
+    assert_eq!(segments.len(), 20);
+    for segment in &segments {
+        let said = segment.key.as_deref().unwrap();
+        assert!(said.contains("URI=\"../../key-"), "{said}");
+        let sealed = bytes(&stage.reader, &path, segment.uri.as_deref().unwrap()).await;
+        assert!(key(&stage.reader, segment).await.open(&sealed).is_some());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
