@@ -29,6 +29,8 @@ mod events;
 mod key;
 mod ops;
 mod parts;
+#[cfg(feature = "edge")]
+mod token;
 mod up;
 
 use std::process::ExitCode;

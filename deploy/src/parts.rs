@@ -55,7 +55,9 @@ pub(crate) async fn edge(
     data: &Data,
     shutdown: &CancellationToken,
 ) -> anyhow::Result<(Service, SocketAddr, Option<SocketAddr>)> {
-    let edge = fanout::Edge::bind(config.edge.clone(), Some(certificate(config, data)?)).await?;
+    let mut settings = config.edge.clone();
+    settings.tokens.keys = Some(crate::token::file(config));
+    let edge = fanout::Edge::bind(settings, Some(certificate(config, data)?)).await?;
     let (http, https) = (edge.http_address(), edge.https_address());
     let run = edge.run(shutdown.clone());
     let service: Service = (

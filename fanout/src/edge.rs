@@ -6,12 +6,12 @@ use std::time::Duration;
 use flight::Refusal;
 use hls::delivery::Answer;
 use hls::id::{Cell, Msn, StreamId, TrackId};
-use hls::path::{Directives, Hash, Object as Name, Resource};
+use hls::path::{Directives, Hash, Object as Name, Resource, split_token};
 use hls::reload::Verdict;
 use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
-use listen::Body;
 use listen::answer::{Found, Refused, preflight, refusal, success};
+use listen::{Body, Peer};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
@@ -20,6 +20,7 @@ use crate::metrics::Meter;
 use crate::page;
 use crate::rewind;
 use crate::streams::Streams;
+use crate::tokens::{self, Tokens};
 use crate::track::{Released, Track};
 use crate::upstream::Object;
 
@@ -37,14 +38,21 @@ pub(crate) struct Edge(Arc<Shared>);
 
 struct Shared {
     streams: Arc<Streams>,
+    tokens: Arc<Tokens>,
     home: Option<StreamId>,
     shutdown: CancellationToken,
 }
 
 impl Edge {
-    pub(crate) fn new(streams: Arc<Streams>, home: Option<StreamId>, shutdown: CancellationToken) -> Self {
+    pub(crate) fn new(
+        streams: Arc<Streams>,
+        tokens: Arc<Tokens>,
+        home: Option<StreamId>,
+        shutdown: CancellationToken,
+    ) -> Self {
         Self(Arc::new(Shared {
             streams,
+            tokens,
             home,
             shutdown,
         }))
@@ -58,14 +66,17 @@ impl Edge {
             Method::OPTIONS => return preflight(),
             _ => return refusal(&Refused::method()),
         }
-        let Some(resource) = Resource::parse(request.uri().path()) else {
-            let response = shared.page(request.uri().path());
+        let (token, path) = split_token(request.uri().path());
+        let Some(resource) = Resource::parse(path) else {
+            let response = shared.page(path);
             shared.streams.meter.answered(PAGE, response.status());
             return response;
         };
-        let found = shared
-            .find(&resource, request.uri().query().unwrap_or_default())
-            .await;
+        let query = request.uri().query().unwrap_or_default();
+        let found = match shared.admit(&resource, token, &request) {
+            Ok(()) => shared.find(&resource, query).await,
+            Err(refused) => Err(refused),
+        };
         let response = match found {
             Ok(found) => success(found, &request),
             Err(refused) => refusal(&refused),
@@ -85,6 +96,26 @@ impl Edge {
 }
 
 impl Shared {
+    fn admit(
+        &self,
+        resource: &Resource,
+        token: Option<&str>,
+        request: &Request<Incoming>,
+    ) -> Result<(), Refused> {
+        // Every listener of ours says who is there; without it nobody could be told apart.
+        let Some(peer) = request.extensions().get::<Arc<Peer>>() else {
+            return Err(Refused::personal("nobody is known to ask"));
+        };
+        let asked = tokens::Request {
+            token,
+            path: split_token(request.uri().path()).1,
+            query: request.uri().query().unwrap_or_default(),
+            headers: request.headers(),
+            peer,
+        };
+        self.tokens.check(resource, &asked).map_err(Refused::personal)
+    }
+
     fn page(&self, path: &str) -> Response<Body> {
         if let (Some(home), "/") = (&self.home, path) {
             return page::redirect(home);

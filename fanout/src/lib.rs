@@ -13,9 +13,10 @@
 //! | `rewind` | the same for what has left the live window |
 //! | `upstream` | how a parent is asked |
 //! | `page` | the watch page |
+//! | `tokens` | who may play; PURE decisions in `gate` |
 //!
 //! # Life of a request
-//! `listen` -> `edge` (parse the path) -> `streams` (find or start the mirror) -> `hls::reload` (now, later or
+//! `listen` -> `edge` (parse the path) -> `tokens` (may this viewer) -> `streams` (find or start the mirror) -> `hls::reload` (now, later or
 //! never) -> shared bytes.
 //!
 //! # Invariants
@@ -35,6 +36,7 @@ mod mirror;
 mod page;
 mod rewind;
 mod streams;
+mod tokens;
 mod track;
 mod upstream;
 
@@ -46,12 +48,14 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use config::Config;
+pub use tokens::Error as TokensError;
 
 /// An edge whose ports are open.
 pub struct Edge {
     http: listen::Listener,
     https: Option<(listen::Listener, Arc<rustls::ServerConfig>)>,
     config: Config,
+    tokens: Arc<tokens::Tokens>,
 }
 
 /// Why an edge does not start.
@@ -60,11 +64,15 @@ pub enum Error {
     /// A port cannot be had.
     #[error(transparent)]
     Listen(#[from] listen::Error),
+    /// The keys of playback tokens cannot be used.
+    #[error(transparent)]
+    Tokens(#[from] TokensError),
 }
 
 impl Edge {
     /// Opens the ports: HTTP, and HTTPS where a certificate is given. Nothing is served before [`Edge::run`].
     pub async fn bind(config: Config, tls: Option<Arc<rustls::ServerConfig>>) -> Result<Self, Error> {
+        let tokens = Arc::new(tokens::Tokens::open(&config.tokens)?);
         let http = listen::bind("http", "edge.http.listen", config.http.listen).await?;
         let https = match tls {
             None => None,
@@ -73,7 +81,12 @@ impl Edge {
                 tls,
             )),
         };
-        Ok(Self { http, https, config })
+        Ok(Self {
+            http,
+            https,
+            config,
+            tokens,
+        })
     }
 
     /// Where plain HTTP is served.
@@ -95,7 +108,8 @@ impl Edge {
             ..Limits::default()
         };
         let streams = streams::Streams::new(&self.config, tasks.clone(), shutdown.clone());
-        let edge = edge::Edge::new(streams, self.config.home.clone(), shutdown.clone());
+        tasks.spawn(Arc::clone(&self.tokens).follow(shutdown.clone()));
+        let edge = edge::Edge::new(streams, self.tokens, self.config.home.clone(), shutdown.clone());
         if let Some((https, tls)) = self.https {
             let (edge, shutdown) = (edge.clone(), shutdown.clone());
             tasks.spawn(https.serve(Some(tls), limits, shutdown, move |request| {

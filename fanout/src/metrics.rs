@@ -4,6 +4,8 @@
     reason = "this is where the crate's metrics are declared"
 )]
 
+pub(crate) mod tokens;
+
 use metrics::{Counter, Histogram, counter, describe_counter, describe_histogram, histogram};
 
 /// What is asked for, as a label.

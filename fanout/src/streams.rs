@@ -52,7 +52,11 @@ struct Stream {
 impl Streams {
     pub(crate) fn new(config: &Config, tasks: TaskTracker, shutdown: CancellationToken) -> Arc<Self> {
         let meter = Meter::new();
-        let parents = Arc::new(Parents::new(&config.parents, meter.clone()));
+        let parents = Arc::new(Parents::new(
+            &config.parents,
+            config.tokens.tier_secret.as_deref(),
+            meter.clone(),
+        ));
         let fetch =
             |limits, bytes| Fetch::new(Arc::clone(&parents), tasks.clone(), limits, bytes, OBJECT_WAIT);
         let names = flight::Limits {

@@ -95,8 +95,12 @@ impl Default for Ops {
 }
 
 /// Keys that have no default, so that the default configuration does not show them.
-const UNSET: [&str; 17] = [
+const UNSET: [&str; 21] = [
     "edge.home",
+    "edge.tokens.audience",
+    "edge.tokens.country_header",
+    "edge.tokens.keys",
+    "edge.tokens.tier_secret",
     "feed.secret",
     "ingest.hook.secret",
     "ingest.hook.url",
@@ -116,7 +120,8 @@ const UNSET: [&str; 17] = [
 ];
 
 /// Keys whose value is never printed.
-const SECRET: [&str; 4] = [
+const SECRET: [&str; 5] = [
+    "edge.tokens.tier_secret",
     "feed.secret",
     "ingest.hook.secret",
     "ingest.srt.passphrase",

@@ -20,8 +20,8 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::Body;
 use crate::metrics::Meter;
+use crate::{Body, Peer};
 
 /// Bounds of a listener.
 #[derive(Debug, Clone, Copy)]
@@ -201,11 +201,15 @@ where
             tracing::debug!(%error, "connection lost before it was served");
             return;
         }
+        let Ok(address) = stream.peer_addr() else {
+            return;
+        };
+        let peer = Arc::new(Peer::new(address.ip()));
         let Some(tls) = &self.tls else {
-            return self.http(stream).await;
+            return self.http(stream, peer).await;
         };
         match timeout(self.limits.handshake, tls.accept(stream)).await {
-            Ok(Ok(stream)) => self.http(stream).await,
+            Ok(Ok(stream)) => self.http(stream, peer).await,
             Ok(Err(_)) | Err(_) => self.meter.handshake_failed.increment(1),
         }
     }
@@ -215,7 +219,7 @@ where
         socket2::SockRef::from(stream).set_tcp_user_timeout(Some(self.limits.unacknowledged))
     }
 
-    async fn http<T: AsyncRead + AsyncWrite + Unpin + Send + 'static>(&self, stream: T) {
+    async fn http<T: AsyncRead + AsyncWrite + Unpin + Send + 'static>(&self, stream: T, peer: Arc<Peer>) {
         let mut builder = auto::Builder::new(TokioExecutor::new());
         builder
             .http1()
@@ -230,7 +234,8 @@ where
             .keep_alive_interval(self.limits.head / 2)
             .keep_alive_timeout(self.limits.head / 2);
         let service = self.service.clone();
-        let service = service_fn(move |request| {
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(Arc::clone(&peer));
             let answer = service(request);
             async move { Ok::<_, Infallible>(answer.await) }
         });

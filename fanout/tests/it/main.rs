@@ -15,3 +15,5 @@ mod leak;
 #[path = "../../../packager/tests/it/stage.rs"]
 #[allow(dead_code, reason = "the packager's tests use all of it")]
 mod stage;
+#[cfg(test)]
+mod tokens;
