@@ -23,6 +23,8 @@ mod cli;
 mod config;
 mod data;
 mod doctor;
+#[cfg(feature = "edge")]
+mod edge_api;
 #[cfg(feature = "packager")]
 mod events;
 #[cfg(feature = "ingest")]

@@ -187,8 +187,9 @@ impl Up {
                 config.edge.tokens.tier_secret = Some(data::secret(16)?);
             }
             self.tier_secret = config.edge.tokens.tier_secret.clone();
-            let (service, http, https) = parts::edge(&config, &self.data, shutdown).await?;
+            let (service, http, https, control) = parts::edge(&config, &self.data, shutdown).await?;
             self.spawn(service);
+            self.serve(crate::edge_api::routes(control));
             ports.viewers = Some((http, https));
         }
         #[cfg(feature = "ingest")]
@@ -201,7 +202,7 @@ impl Up {
             let (service, open, control) = started.await?;
             let srt_passphrase = config.ingest.srt.passphrase;
             self.spawn(service);
-            self.api = crate::api::routes(control);
+            self.serve(crate::api::routes(control));
             ports.publishers = Some(Publishers {
                 rtmp: open.rtmp,
                 rtmps: open.rtmps,
@@ -211,6 +212,12 @@ impl Up {
             });
         }
         Ok(ports)
+    }
+
+    /// Adds to what the operators' port answers.
+    #[cfg(any(feature = "edge", feature = "ingest"))]
+    fn serve(&mut self, routes: axum::Router) {
+        self.api = std::mem::take(&mut self.api).merge(routes);
     }
 
     fn spawn(&mut self, (name, service): Service) {

@@ -33,6 +33,37 @@ pub struct Config {
     pub home: Option<StreamId>,
     /// `[edge.tokens]`
     pub tokens: Tokens,
+    /// `[edge.admission]`
+    pub admission: Admission,
+}
+
+/// `[edge.admission]`: who is served when not everybody can be. Near a limit the lowest class is refused first (API, archive,
+/// DVR, playlists, live), newcomers before those who watch. Connections and descriptors have limits already.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Admission {
+    /// Whether load refuses anybody. Default true. Without it only an operator's panic level does.
+    pub enabled: bool,
+    /// Bytes a second to viewers. Default 0: no limit.
+    pub egress_bytes_per_s: u64,
+    /// Resident memory of this process, bytes. Default 0: no limit.
+    pub memory_bytes: u64,
+    /// Share of each limit that is kept free, per cent, 0 to 90. Default 10.
+    pub headroom_percent: u8,
+    /// A refusal is held for a random share of so many milliseconds, so that players do not come back as one. Default 2000.
+    pub window_ms: u32,
+}
+
+impl Default for Admission {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            egress_bytes_per_s: 0,
+            memory_bytes: 0,
+            headroom_percent: 10,
+            window_ms: 2_000,
+        }
+    }
 }
 
 /// `[edge.tokens]`: playback tokens. Asked for as soon as there is a key.
@@ -116,6 +147,7 @@ impl Default for Config {
             streams_max: 256,
             home: None,
             tokens: Tokens::default(),
+            admission: Admission::default(),
         }
     }
 }
@@ -161,6 +193,14 @@ impl Config {
         want(
             self.streams_max > 0,
             "edge.streams_max must be at least 1".to_owned(),
+        );
+        want(
+            self.admission.headroom_percent <= 90,
+            "edge.admission.headroom_percent must be 0 to 90".to_owned(),
+        );
+        want(
+            self.admission.window_ms <= 10_000,
+            "edge.admission.window_ms must be 0 to 10000".to_owned(),
         );
         mistakes.extend(self.tokens.mistakes());
         mistakes

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flight::Refusal;
+use gate::admission::Class;
 use hls::delivery::Answer;
 use hls::id::{Cell, Msn, StreamId, TrackId};
 use hls::path::{Directives, Hash, Object as Name, Resource, split_token};
@@ -15,6 +16,7 @@ use listen::{Body, Peer};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
+use crate::admission::{self, Gate, Viewer};
 use crate::fetch::Keep;
 use crate::metrics::Meter;
 use crate::page;
@@ -36,26 +38,18 @@ const PAGE: usize = 3;
 #[derive(Clone)]
 pub(crate) struct Edge(Arc<Shared>);
 
-struct Shared {
-    streams: Arc<Streams>,
-    tokens: Arc<Tokens>,
-    home: Option<StreamId>,
-    shutdown: CancellationToken,
+/// What all requests are answered from.
+pub(crate) struct Shared {
+    pub(crate) streams: Arc<Streams>,
+    pub(crate) tokens: Arc<Tokens>,
+    pub(crate) gate: Arc<Gate>,
+    pub(crate) home: Option<StreamId>,
+    pub(crate) shutdown: CancellationToken,
 }
 
 impl Edge {
-    pub(crate) fn new(
-        streams: Arc<Streams>,
-        tokens: Arc<Tokens>,
-        home: Option<StreamId>,
-        shutdown: CancellationToken,
-    ) -> Self {
-        Self(Arc::new(Shared {
-            streams,
-            tokens,
-            home,
-            shutdown,
-        }))
+    pub(crate) fn new(shared: Shared) -> Self {
+        Self(Arc::new(shared))
     }
 
     /// Answers one request; waits as long as the draft allows.
@@ -66,19 +60,45 @@ impl Edge {
             Method::OPTIONS => return preflight(),
             _ => return refusal(&Refused::method()),
         }
+        // Every listener of ours says who is there; without it nobody could be told apart.
+        let Some(peer) = request.extensions().get::<Arc<Peer>>() else {
+            return refusal(&Refused::personal("nobody is known to ask"));
+        };
         let (token, path) = split_token(request.uri().path());
+        let viewer = Viewer {
+            peer,
+            token,
+            headers: request.headers(),
+        };
         let Some(resource) = Resource::parse(path) else {
-            let response = shared.page(path);
-            shared.streams.meter.answered(PAGE, response.status());
+            let watches = shared.gate.watches(&viewer);
+            let response = match shared.enter(Class::Playlist, watches).await {
+                Ok(()) => shared.page(path),
+                Err(refused) => refusal(&refused),
+            };
+            shared.answered(PAGE, &response);
             return response;
         };
         let query = request.uri().query().unwrap_or_default();
-        let found = match shared.admit(&resource, token, &request) {
+        let asked = tokens::Request {
+            token,
+            path,
+            query,
+            headers: request.headers(),
+            peer,
+        };
+        let found = match shared.admit(&resource, &asked, &viewer).await {
             Ok(()) => shared.find(&resource, query).await,
             Err(refused) => Err(refused),
         };
         let response = match found {
-            Ok(found) => success(found, &request),
+            Ok(found) => {
+                // A multivariant playlist alone is not playing yet.
+                if !matches!(resource, Resource::Multivariant(_) | Resource::Dvr(_)) {
+                    shared.gate.now_watches(&viewer);
+                }
+                success(found, &request)
+            }
             Err(refused) => refusal(&refused),
         };
         let kind = match &resource {
@@ -90,30 +110,32 @@ impl Edge {
             Resource::Object(_, _, Name::Part(_)) => PART,
             Resource::Key(..) | Resource::Object(_, _, Name::Init(_) | Name::Segment(_)) => OBJECT,
         };
-        shared.streams.meter.answered(kind, response.status());
+        shared.answered(kind, &response);
         response
     }
 }
 
 impl Shared {
-    fn admit(
+    /// May this viewer, and is there room.
+    async fn admit(
         &self,
         resource: &Resource,
-        token: Option<&str>,
-        request: &Request<Incoming>,
+        asked: &tokens::Request<'_>,
+        viewer: &Viewer<'_>,
     ) -> Result<(), Refused> {
-        // Every listener of ours says who is there; without it nobody could be told apart.
-        let Some(peer) = request.extensions().get::<Arc<Peer>>() else {
-            return Err(Refused::personal("nobody is known to ask"));
-        };
-        let asked = tokens::Request {
-            token,
-            path: split_token(request.uri().path()).1,
-            query: request.uri().query().unwrap_or_default(),
-            headers: request.headers(),
-            peer,
-        };
-        self.tokens.check(resource, &asked).map_err(Refused::personal)
+        self.tokens.check(resource, asked).map_err(Refused::personal)?;
+        let (class, knows) = admission::class(&self.streams, resource, asked.query);
+        let watches = knows || self.gate.watches(viewer) || self.tokens.is_tier(asked.headers);
+        self.enter(class, watches).await
+    }
+
+    async fn enter(&self, class: Class, watches: bool) -> Result<(), Refused> {
+        self.gate.admit(class, !watches, &self.shutdown).await
+    }
+
+    fn answered(&self, kind: usize, response: &Response<Body>) {
+        self.streams.meter.answered(kind, response.status());
+        self.gate.sends(response.body().len());
     }
 
     fn page(&self, path: &str) -> Response<Body> {

@@ -3,6 +3,7 @@
 //! # Code map
 //! | module | question it answers |
 //! |---|---|
+//! | `admission` | who is served when not everybody can be; PURE decisions in `gate` |
 //! | [`config`] | what an operator can set |
 //! | `edge` | what a viewer's request is answered |
 //! | `streams` | which streams and tracks are mirrored now |
@@ -16,7 +17,7 @@
 //! | `tokens` | who may play; PURE decisions in `gate` |
 //!
 //! # Life of a request
-//! `listen` -> `edge` (parse the path) -> `tokens` (may this viewer) -> `streams` (find or start the mirror) -> `hls::reload` (now, later or
+//! `listen` -> `edge` (parse the path) -> `tokens` (may this viewer) -> `admission` (is there room) -> `streams` (find or start the mirror) -> `hls::reload` (now, later or
 //! never) -> shared bytes.
 //!
 //! # Invariants
@@ -27,6 +28,7 @@
 //! - A waiting viewer has a deadline and dies with its connection.
 //! - Names nobody publishes cost a bounded table and a bounded number of questions to the parent.
 
+mod admission;
 pub mod config;
 mod edge;
 mod fetch;
@@ -47,6 +49,7 @@ use listen::Limits;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub use admission::{Control, Report};
 pub use config::Config;
 pub use tokens::Error as TokensError;
 
@@ -56,6 +59,7 @@ pub struct Edge {
     https: Option<(listen::Listener, Arc<rustls::ServerConfig>)>,
     config: Config,
     tokens: Arc<tokens::Tokens>,
+    gate: Arc<admission::Gate>,
 }
 
 /// Why an edge does not start.
@@ -81,11 +85,20 @@ impl Edge {
                 tls,
             )),
         };
+        let limit = config.connections_max;
+        let listeners = [Some(&http), https.as_ref().map(|(listener, _)| listener)];
+        let connections = listeners.into_iter().flatten();
+        let connections = connections.map(|listener| admission::Connections {
+            open: listener.open(),
+            limit,
+        });
+        let gate = admission::Gate::new(config.admission.clone(), connections.collect());
         Ok(Self {
             http,
             https,
             config,
             tokens,
+            gate: Arc::new(gate),
         })
     }
 
@@ -99,6 +112,11 @@ impl Edge {
         self.https.as_ref().map(|(listener, _)| listener.address())
     }
 
+    /// What an operator sees and sets while it runs.
+    pub fn control(&self) -> Control {
+        Control(Arc::clone(&self.gate))
+    }
+
     /// Serves until `shutdown`; returns once requests under way and mirrors have ended.
     pub async fn run(self, shutdown: CancellationToken) {
         let tasks = TaskTracker::new();
@@ -109,7 +127,14 @@ impl Edge {
         };
         let streams = streams::Streams::new(&self.config, tasks.clone(), shutdown.clone());
         tasks.spawn(Arc::clone(&self.tokens).follow(shutdown.clone()));
-        let edge = edge::Edge::new(streams, self.tokens, self.config.home.clone(), shutdown.clone());
+        tasks.spawn(Arc::clone(&self.gate).measure(shutdown.clone()));
+        let edge = edge::Edge::new(edge::Shared {
+            streams,
+            tokens: self.tokens,
+            gate: self.gate,
+            home: self.config.home.clone(),
+            shutdown: shutdown.clone(),
+        });
         if let Some((https, tls)) = self.https {
             let (edge, shutdown) = (edge.clone(), shutdown.clone());
             tasks.spawn(https.serve(Some(tls), limits, shutdown, move |request| {

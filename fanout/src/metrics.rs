@@ -4,6 +4,7 @@
     reason = "this is where the crate's metrics are declared"
 )]
 
+pub(crate) mod admission;
 pub(crate) mod tokens;
 
 use metrics::{Counter, Histogram, counter, describe_counter, describe_histogram, histogram};

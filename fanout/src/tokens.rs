@@ -172,7 +172,12 @@ impl Tokens {
         if self.trusted.iter().any(|network| network.contains(address)) {
             return true;
         }
-        let said = request.headers.get(TIER).map(http::HeaderValue::as_bytes);
+        self.is_tier(request.headers)
+    }
+
+    /// Whether it comes from an edge of ours.
+    pub(crate) fn is_tier(&self, headers: &HeaderMap) -> bool {
+        let said = headers.get(TIER).map(http::HeaderValue::as_bytes);
         match (&self.tier_secret, said) {
             (Some(secret), Some(said)) => secret.as_bytes().ct_eq(said).into(),
             (None, _) | (_, None) => false,

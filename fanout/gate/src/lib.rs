@@ -3,6 +3,7 @@
 //! # Code map
 //! | module | question it answers |
 //! |---|---|
+//! | [`admission`] | who is served when not everybody can be |
 //! | [`token`] | may this viewer play this stream (CTA-5007 Common Access Token: CWT in COSE) |
 //!
 //! # Invariants
@@ -10,4 +11,5 @@
 //! - A token is read within fixed bounds, and never shown: no error and no `Debug` here contains one, or a key's secret.
 //! - A restriction that is not understood refuses.
 
+pub mod admission;
 pub mod token;

@@ -19,4 +19,4 @@ pub mod tls;
 
 pub use body::Body;
 pub use peer::Peer;
-pub use serve::{Error, Limits, Listener, bind};
+pub use serve::{Error, Limits, Listener, Open, bind};

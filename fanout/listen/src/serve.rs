@@ -5,6 +5,7 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use http::{Request, Response};
@@ -80,6 +81,18 @@ pub struct Listener {
     name: &'static str,
     socket: TcpListener,
     address: SocketAddr,
+    open: Open,
+}
+
+/// How many connections of a listener are open.
+#[derive(Debug, Clone, Default)]
+pub struct Open(Arc<AtomicUsize>);
+
+impl Open {
+    /// Now.
+    pub fn now(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 /// Opens a port. `name` labels metrics, `key` is the config key named when it cannot be had.
@@ -96,6 +109,7 @@ pub async fn bind(name: &'static str, key: &'static str, address: SocketAddr) ->
         name,
         socket,
         address,
+        open: Open::default(),
     })
 }
 
@@ -103,6 +117,11 @@ impl Listener {
     /// The address, with the port the system chose where 0 was asked for.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Counts its connections, now and while it serves.
+    pub fn open(&self) -> Open {
+        self.open.clone()
     }
 
     /// Answers every request with `service` until `shutdown`, then drains.
@@ -129,10 +148,12 @@ impl Listener {
         });
         let slots = Arc::new(Semaphore::new(limits.connections));
         while let Some((stream, slot)) = shared.accept(&self.socket, &slots).await {
-            let shared = Arc::clone(&shared);
+            let (shared, open) = (Arc::clone(&shared), self.open.clone());
             connections.spawn(async move {
                 shared.meter.opened.increment(1);
+                open.0.fetch_add(1, Ordering::Relaxed);
                 shared.run(stream).await;
+                open.0.fetch_sub(1, Ordering::Relaxed);
                 shared.meter.closed.increment(1);
                 drop(slot);
             });

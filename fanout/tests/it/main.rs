@@ -1,6 +1,8 @@
 //! A real edge before a real packager: what viewers are answered, and what the parent is asked.
 
 #[cfg(test)]
+mod admission;
+#[cfg(test)]
 mod delivery;
 #[cfg(test)]
 mod encryption;

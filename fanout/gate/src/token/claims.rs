@@ -169,15 +169,14 @@ impl Claims {
         let mut claims = Self::default();
         let mut seen = BTreeSet::new();
         for (label, value) in map {
-            let label = match label {
-                Value::Integer(label) => i128::from(label),
-                Value::Text(name) if name == STREAMS => {
-                    if claims.streams.replace(streams(value)?).is_some() {
-                        return Err(Refusal::Malformed);
-                    }
-                    continue;
+            if label.as_text() == Some(STREAMS) {
+                if claims.streams.replace(streams(value)?).is_some() {
+                    return Err(Refusal::Malformed);
                 }
-                _ => continue,
+                continue;
+            }
+            let Some(label) = label.as_integer().map(i128::from) else {
+                continue;
             };
             if !seen.insert(label) {
                 return Err(Refusal::Malformed);
@@ -280,14 +279,14 @@ fn texts(value: Value) -> Result<Vec<String>, Refusal> {
 
 /// RFC 8392 §2: a NumericDate, without a tag.
 fn time(value: &Value) -> Result<Unix, Refusal> {
-    match value {
-        Value::Integer(seconds) => Unix::try_from(*seconds).map_err(|_| Refusal::Malformed),
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "the guard says that it fits; fractions of a second are dropped"
-        )]
-        Value::Float(seconds) if (0.0..1e15).contains(seconds) => Ok(*seconds as Unix),
-        _ => Err(Refusal::Malformed),
+    if let Some(seconds) = value.as_integer() {
+        return Unix::try_from(seconds).map_err(|_| Refusal::Malformed);
     }
+    let seconds = value.as_float().filter(|seconds| (0.0..1e15).contains(seconds));
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "it fits, as was asked; fractions of a second are dropped"
+    )]
+    seconds.map(|seconds| seconds as Unix).ok_or(Refusal::Malformed)
 }

@@ -149,7 +149,7 @@ impl Entry {
 
     fn check(&self) -> Result<Check, KeyError> {
         match self.algorithm {
-            Algorithm::HS256 => Ok(Check::Mac(hmac::Key::new(hmac::HMAC_SHA256, &self.secret()?))),
+            Algorithm::HS256 => Ok(Check::Mac(self.mac()?)),
             Algorithm::ES256 => {
                 let wrong = "`public` is 65 bytes, an uncompressed point of P-256";
                 let point = self.bytes(self.public.as_ref(), wrong)?;
@@ -160,13 +160,13 @@ impl Entry {
         }
     }
 
-    fn secret(&self) -> Result<Vec<u8>, KeyError> {
+    fn mac(&self) -> Result<Box<hmac::Key>, KeyError> {
         let wrong = "`secret` is at least 32 bytes as base64url";
         let bytes = self.bytes(self.secret.as_ref(), wrong)?;
         if bytes.len() < digest::SHA256_OUTPUT_LEN {
             return Err(self.error(wrong));
         }
-        Ok(bytes)
+        Ok(Box::new(hmac::Key::new(hmac::HMAC_SHA256, &bytes)))
     }
 
     fn bytes(&self, text: Option<&String>, what: &'static str) -> Result<Vec<u8>, KeyError> {
@@ -194,7 +194,7 @@ pub(super) struct Known {
 }
 
 pub(super) enum Check {
-    Mac(hmac::Key),
+    Mac(Box<hmac::Key>),
     Signature(UnparsedPublicKey<Vec<u8>>),
 }
 
@@ -242,7 +242,7 @@ pub struct Signer {
 }
 
 pub(super) enum SignerKey {
-    Mac(hmac::Key),
+    Mac(Box<hmac::Key>),
     Signature(Box<EcdsaKeyPair>),
 }
 
@@ -250,7 +250,7 @@ impl Signer {
     /// The key, unless its private half is not here.
     pub fn new(entry: &Entry) -> Result<Self, KeyError> {
         let key = match entry.algorithm {
-            Algorithm::HS256 => SignerKey::Mac(hmac::Key::new(hmac::HMAC_SHA256, &entry.secret()?)),
+            Algorithm::HS256 => SignerKey::Mac(entry.mac()?),
             Algorithm::ES256 => {
                 let wrong = "`private` is missing or no key of P-256; this file only checks tokens";
                 let private = entry.bytes(entry.private.as_ref(), wrong)?;

@@ -33,22 +33,18 @@ impl Network {
 
     /// `None` for what is no address; such an entry of a list lets nobody in.
     pub(super) fn read(value: &Value) -> Option<Self> {
-        let (bytes, bits) = match value {
-            Value::Tag(V4 | V6, inner) => match inner.as_ref() {
-                Value::Bytes(bytes) => (bytes, None),
-                Value::Array(pair) => match pair.as_slice() {
-                    [Value::Integer(bits), Value::Bytes(bytes)] => (bytes, Some(u8::try_from(*bits).ok()?)),
-                    _ => return None,
-                },
-                _ => return None,
-            },
-            Value::Bytes(bytes) => (bytes, None),
-            _ => return None,
+        let (tag, inner) = match value.as_tag() {
+            Some((tag @ (V4 | V6), inner)) => (Some(tag), inner),
+            Some(_) => return None,
+            None => (None, value),
         };
-        let is_v4 = match value {
-            Value::Tag(tag, _) => *tag == V4,
-            _ => bytes.len() == 4,
+        let (bytes, bits) = match inner.as_array().map(Vec::as_slice) {
+            Some([bits, bytes]) if tag.is_some() => (bytes, Some(u8::try_from(bits.as_integer()?).ok()?)),
+            Some(_) => return None,
+            None => (inner, None),
         };
+        let bytes = bytes.as_bytes()?;
+        let is_v4 = tag.map_or(bytes.len() == 4, |tag| tag == V4);
         // RFC 9164 §3.1.2: zeros at the end of a prefix are left out.
         let address = if is_v4 {
             IpAddr::from(padded::<4>(bytes, bits)?)

@@ -28,11 +28,11 @@ impl Keys {
         }
         let bytes = URL_SAFE_NO_PAD.decode(token).map_err(|_| Refusal::Malformed)?;
         let value = Value::from_slice(&bytes).map_err(malformed)?;
-        let value = match value {
-            Value::Tag(CWT, inner) => *inner,
-            other => other,
+        let value = match value.as_tag() {
+            Some((CWT, inner)) => inner.clone(),
+            Some(_) | None => value,
         };
-        let Value::Tag(kind, inner) = value else {
+        let Ok((kind, inner)) = value.into_tag() else {
             return Err(Refusal::Malformed);
         };
         let payload = match kind {

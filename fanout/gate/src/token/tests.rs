@@ -111,10 +111,16 @@ fn a_token_of_another_or_revoked_key_is_refused_by_name() {
     };
     let mut revoked = entry();
     revoked.revoked = Some(5);
-    assert_eq!(keys(&[other.clone()]).verify(&token), Err(Refusal::Signature));
+    assert_eq!(
+        keys(std::slice::from_ref(&other)).verify(&token),
+        Err(Refusal::Signature)
+    );
     assert_eq!(keys(&[pair]).verify(&token), Err(Refusal::Signature));
     assert_eq!(keys(&[elsewhere]).verify(&token), Err(Refusal::UnknownKey));
-    assert_eq!(keys(&[revoked.clone()]).verify(&token), Err(Refusal::Revoked));
+    assert_eq!(
+        keys(std::slice::from_ref(&revoked)).verify(&token),
+        Err(Refusal::Revoked)
+    );
     let forged = Signer::new(&other).unwrap().sign(&Claims::default()).unwrap();
     assert_eq!(keys(&[revoked]).verify(&forged), Err(Refusal::Signature));
 }
