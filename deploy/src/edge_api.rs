@@ -13,10 +13,11 @@ use serde::{Deserialize, Serialize};
 /// What may stand in an order.
 const ORDER: &str = "content-type: application/json, and a body such as {\"level\":1}, 0 to 3";
 
-/// `GET /api/edge/admission`, `POST /api/edge/panic`.
+/// `GET /api/edge/admission`, `GET /api/edge/viewers`, `POST /api/edge/panic`.
 pub(crate) fn routes(control: Control) -> Router {
     Router::new()
         .route("/api/edge/admission", get(report))
+        .route("/api/edge/viewers", get(viewers))
         .route("/api/edge/panic", post(panic))
         .with_state(control)
 }
@@ -44,6 +45,31 @@ struct Order {
 #[derive(Debug, Serialize)]
 struct Refused {
     error: &'static str,
+}
+
+#[derive(Debug, Serialize)]
+struct Viewers {
+    streams: Vec<Watched>,
+}
+
+#[derive(Debug, Serialize)]
+struct Watched {
+    stream: String,
+    /// Sessions that reported within a minute, about.
+    viewers: u64,
+    /// Registers of a HyperLogLog, hexadecimal: the greater of each of several edges counts the viewers of all.
+    sketch: String,
+}
+
+async fn viewers(State(control): State<Control>) -> Json<Viewers> {
+    let watched = |(stream, viewers, sketch): (hls::id::StreamId, u64, Vec<u8>)| Watched {
+        stream: stream.to_string(),
+        viewers,
+        sketch: sketch.iter().map(|register| format!("{register:02x}")).collect(),
+    };
+    Json(Viewers {
+        streams: control.viewers().into_iter().map(watched).collect(),
+    })
 }
 
 async fn report(State(control): State<Control>) -> Json<Report> {

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use gate::admission::{Admission, Class, Panic, Use};
+use gate::admission::{Admission, Class, Use};
 use hls::path::{Directives, Object, Resource};
 use http::header::{HeaderMap, HeaderValue, USER_AGENT};
 use listen::answer::Refused;
@@ -34,7 +34,7 @@ pub(crate) struct Gate {
     watchers: Cache<u64, Instant>,
     /// Hashes with a key of this process.
     hasher: RandomState,
-    meter: Meter,
+    pub(crate) meter: Meter,
 }
 
 /// Connections of one listener.
@@ -56,48 +56,6 @@ pub(crate) struct Viewer<'a> {
     pub(crate) headers: &'a HeaderMap,
 }
 
-/// What an operator sees and sets.
-#[derive(Clone)]
-pub struct Control(pub(crate) Arc<Gate>);
-
-/// What is in use, and who is refused for it.
-#[derive(Debug, Clone)]
-pub struct Report {
-    /// What an operator has given up, 0 to 3.
-    pub panic: u8,
-    /// The scarcest resource, thousandths of its limit.
-    pub load_permille: u32,
-    /// Of each class, whether newcomers and those who watch are served.
-    pub classes: Vec<(&'static str, bool, bool)>,
-}
-
-impl Control {
-    /// What an operator gives up from now on, 0 (nothing) to 3; false for any other level.
-    pub fn set_panic(&self, level: u8) -> bool {
-        let Some(panic) = Panic::of(level) else {
-            return false;
-        };
-        self.0.lock(|machine| machine.set_panic(panic));
-        self.0.meter.panic(level);
-        tracing::warn!(level, "panic level set");
-        true
-    }
-
-    /// How it is now.
-    pub fn report(&self) -> Report {
-        self.0.lock(|machine| Report {
-            panic: machine.panic().level(),
-            load_permille: machine.load(),
-            classes: Class::ALL
-                .map(|class| {
-                    let serves = |is_new| machine.is_closed(class, is_new).is_none();
-                    (class.label(), serves(true), serves(false))
-                })
-                .to_vec(),
-        })
-    }
-}
-
 impl Gate {
     pub(crate) fn new(config: Config, connections: Vec<Connections>) -> Self {
         Self {
@@ -112,7 +70,7 @@ impl Gate {
         }
     }
 
-    fn lock<T>(&self, act: impl FnOnce(&mut Admission) -> T) -> T {
+    pub(crate) fn lock<T>(&self, act: impl FnOnce(&mut Admission) -> T) -> T {
         act(&mut self.machine.write().unwrap_or_else(PoisonError::into_inner))
     }
 

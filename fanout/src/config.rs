@@ -35,6 +35,8 @@ pub struct Config {
     pub tokens: Tokens,
     /// `[edge.admission]`
     pub admission: Admission,
+    /// Whether what players report (CMCD) is counted, and the watch page reports. Default true.
+    pub telemetry: bool,
 }
 
 /// `[edge.admission]`: who is served when not everybody can be. Near a limit the lowest class is refused first (API, archive,
@@ -148,6 +150,7 @@ impl Default for Config {
             home: None,
             tokens: Tokens::default(),
             admission: Admission::default(),
+            telemetry: true,
         }
     }
 }

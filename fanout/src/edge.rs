@@ -11,7 +11,7 @@ use hls::path::{Directives, Hash, Object as Name, Resource, split_token};
 use hls::reload::Verdict;
 use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
-use listen::answer::{Found, Refused, preflight, refusal, success};
+use listen::answer::{Found, Refused, nothing, preflight, refusal, success};
 use listen::{Body, Peer};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -22,6 +22,7 @@ use crate::metrics::Meter;
 use crate::page;
 use crate::rewind;
 use crate::streams::Streams;
+use crate::telemetry::{self, Telemetry};
 use crate::tokens::{self, Tokens};
 use crate::track::{Released, Track};
 use crate::upstream::Object;
@@ -34,6 +35,7 @@ const PLAYLIST: usize = 0;
 const PART: usize = 1;
 const OBJECT: usize = 2;
 const PAGE: usize = 3;
+const REPORT: usize = 4;
 
 #[derive(Clone)]
 pub(crate) struct Edge(Arc<Shared>);
@@ -43,6 +45,7 @@ pub(crate) struct Shared {
     pub(crate) streams: Arc<Streams>,
     pub(crate) tokens: Arc<Tokens>,
     pub(crate) gate: Arc<Gate>,
+    pub(crate) telemetry: Arc<Telemetry>,
     pub(crate) home: Option<StreamId>,
     pub(crate) shutdown: CancellationToken,
 }
@@ -58,6 +61,9 @@ impl Edge {
         match *request.method() {
             Method::GET | Method::HEAD => {}
             Method::OPTIONS => return preflight(),
+            Method::POST if split_token(request.uri().path()).1 == telemetry::PATH => {
+                return shared.report(request).await;
+            }
             _ => return refusal(&Refused::method()),
         }
         // Every listener of ours says who is there; without it nobody could be told apart.
@@ -111,6 +117,11 @@ impl Edge {
             Resource::Key(..) | Resource::Object(_, _, Name::Init(_) | Name::Segment(_)) => OBJECT,
         };
         shared.answered(kind, &response);
+        if response.status().is_success() {
+            shared
+                .telemetry
+                .request(resource.stream(), query, request.headers());
+        }
         response
     }
 }
@@ -129,6 +140,20 @@ impl Shared {
         self.enter(class, watches).await
     }
 
+    /// Takes what a player reports; it hears of nothing that is wrong with it.
+    async fn report(&self, request: Request<Incoming>) -> Response<Body> {
+        let response = match self.enter(Class::Api, true).await {
+            Ok(()) => {
+                let is_known = |stream: &StreamId| self.streams.is_watched(stream);
+                self.telemetry.post(request.into_body(), is_known).await;
+                nothing()
+            }
+            Err(refused) => refusal(&refused),
+        };
+        self.answered(REPORT, &response);
+        response
+    }
+
     async fn enter(&self, class: Class, watches: bool) -> Result<(), Refused> {
         self.gate.admit(class, !watches, &self.shutdown).await
     }
@@ -142,7 +167,8 @@ impl Shared {
         if let (Some(home), "/") = (&self.home, path) {
             return page::redirect(home);
         }
-        page::answer(path).unwrap_or_else(|| refusal(&Refused::new(StatusCode::NOT_FOUND, "no such page")))
+        page::answer(path, self.telemetry.is_wanted())
+            .unwrap_or_else(|| refusal(&Refused::new(StatusCode::NOT_FOUND, "no such page")))
     }
 
     async fn find(&self, resource: &Resource, query: &str) -> Result<Found, Refused> {

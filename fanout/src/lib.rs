@@ -14,6 +14,8 @@
 //! | `rewind` | the same for what has left the live window |
 //! | `upstream` | how a parent is asked |
 //! | `page` | the watch page |
+//! | `control` | what an operator sees and sets |
+//! | `telemetry` | what players report |
 //! | `tokens` | who may play; PURE decisions in `gate` |
 //!
 //! # Life of a request
@@ -30,6 +32,7 @@
 
 mod admission;
 pub mod config;
+mod control;
 mod edge;
 mod fetch;
 mod follow;
@@ -38,6 +41,7 @@ mod mirror;
 mod page;
 mod rewind;
 mod streams;
+mod telemetry;
 mod tokens;
 mod track;
 mod upstream;
@@ -49,8 +53,8 @@ use listen::Limits;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-pub use admission::{Control, Report};
 pub use config::Config;
+pub use control::{Control, Report};
 pub use tokens::Error as TokensError;
 
 /// An edge whose ports are open.
@@ -60,6 +64,7 @@ pub struct Edge {
     config: Config,
     tokens: Arc<tokens::Tokens>,
     gate: Arc<admission::Gate>,
+    telemetry: Arc<telemetry::Telemetry>,
 }
 
 /// Why an edge does not start.
@@ -93,7 +98,9 @@ impl Edge {
             limit,
         });
         let gate = admission::Gate::new(config.admission.clone(), connections.collect());
+        let telemetry = telemetry::Telemetry::new(config.telemetry, config.streams_max);
         Ok(Self {
+            telemetry: Arc::new(telemetry),
             http,
             https,
             config,
@@ -114,7 +121,10 @@ impl Edge {
 
     /// What an operator sees and sets while it runs.
     pub fn control(&self) -> Control {
-        Control(Arc::clone(&self.gate))
+        Control {
+            gate: Arc::clone(&self.gate),
+            telemetry: Arc::clone(&self.telemetry),
+        }
     }
 
     /// Serves until `shutdown`; returns once requests under way and mirrors have ended.
@@ -128,10 +138,12 @@ impl Edge {
         let streams = streams::Streams::new(&self.config, tasks.clone(), shutdown.clone());
         tasks.spawn(Arc::clone(&self.tokens).follow(shutdown.clone()));
         tasks.spawn(Arc::clone(&self.gate).measure(shutdown.clone()));
+        tasks.spawn(Arc::clone(&self.telemetry).follow(shutdown.clone()));
         let edge = edge::Edge::new(edge::Shared {
             streams,
             tokens: self.tokens,
             gate: self.gate,
+            telemetry: self.telemetry,
             home: self.config.home.clone(),
             shutdown: shutdown.clone(),
         });

@@ -119,6 +119,11 @@ impl Streams {
         kind(text(&multivariant)?, track).ok_or(Refusal::Missing)
     }
 
+    /// Whether somebody watches a stream here.
+    pub(crate) fn is_watched(&self, stream: &StreamId) -> bool {
+        self.streams.contains_key(stream)
+    }
+
     pub(crate) fn mirrored(&self, stream: &StreamId, track: &TrackId) -> Option<Arc<Track>> {
         let stream = self.streams.get(stream)?;
         stream

@@ -140,6 +140,7 @@ fn percent(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::seconds;
 
     #[test]
     fn times_have_a_unit_and_a_bound() {

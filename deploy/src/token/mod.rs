@@ -51,7 +51,7 @@ pub(crate) struct Sign {
     #[arg(long = "stream", value_name = "ID", required = true, value_parser = stream)]
     streams: Vec<StreamId>,
     /// Its end from now, such as 90m, 6h or 2d. Who plays then goes on (edge.tokens.session_s).
-    #[arg(long, value_name = "TIME", value_parser = seconds)]
+    #[arg(long, value_name = "TIME", value_parser = crate::cli::seconds)]
     expires: Unix,
     /// Networks it is good for, such as 192.0.2.0/24; may be given several times. Viewers behind a proxy have its address.
     #[arg(long = "network", value_name = "CIDR", value_parser = network)]
@@ -286,8 +286,4 @@ fn name(text: &str) -> Result<String, String> {
         .contains(&text.len())
         .then(|| text.to_owned())
         .ok_or_else(|| "1 to 64 bytes".to_owned())
-}
-
-fn seconds(text: &str) -> Result<Unix, String> {
-    crate::cli::seconds(text)
 }

@@ -4,6 +4,8 @@
 //! | module | question it answers |
 //! |---|---|
 //! | [`admission`] | who is served when not everybody can be |
+//! | [`cmcd`] | what a player reports |
+//! | [`sketch`] | how many different viewers there are |
 //! | [`token`] | may this viewer play this stream (CTA-5007 Common Access Token: CWT in COSE) |
 //!
 //! # Invariants
@@ -12,4 +14,6 @@
 //! - A restriction that is not understood refuses.
 
 pub mod admission;
+pub mod cmcd;
+pub mod sketch;
 pub mod token;

@@ -18,4 +18,6 @@ mod leak;
 #[allow(dead_code, reason = "the packager's tests use all of it")]
 mod stage;
 #[cfg(test)]
+mod telemetry;
+#[cfg(test)]
 mod tokens;
