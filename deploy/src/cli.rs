@@ -15,6 +15,8 @@ use crate::drill;
 use crate::events;
 #[cfg(feature = "ingest")]
 use crate::key;
+#[cfg(feature = "edge")]
+use crate::token;
 use crate::up::{self, Roles};
 
 /// Live events that do not collapse.
@@ -40,6 +42,12 @@ enum Command {
     Key {
         #[command(subcommand)]
         command: key::Command,
+    },
+    /// Sign playback tokens; make, list and revoke their keys.
+    #[cfg(feature = "edge")]
+    Token {
+        #[command(subcommand)]
+        command: token::Command,
     },
     /// List, show and delete the events that are kept in `data.dir`.
     #[cfg(feature = "packager")]
@@ -99,6 +107,8 @@ impl Cli {
             } => return print(&settings).map(done),
             #[cfg(feature = "ingest")]
             Command::Key { command } => return command.run().map(done),
+            #[cfg(feature = "edge")]
+            Command::Token { command } => return command.run().map(done),
             #[cfg(feature = "packager")]
             Command::Events { command } => return command.run().map(done),
             Command::Doctor(arguments) => {
@@ -164,6 +174,27 @@ fn print(settings: &Settings) -> Result<(), Failure> {
     std::io::stdout()
         .write_all(text.as_bytes())
         .map_err(|error| Failure::Run(error.into()))
+}
+
+/// A number and its unit, `s m h d w`, in seconds; at most a hundred years.
+#[cfg(any(feature = "ingest", feature = "edge"))]
+pub(crate) fn seconds(text: &str) -> Result<u64, String> {
+    let wrong = || "a number and s, m, h, d or w, such as 90m or 30d".to_owned();
+    let unit = text.chars().last().ok_or_else(wrong)?;
+    let each: u64 = match unit {
+        's' => 1,
+        'm' => 60,
+        'h' => 3_600,
+        'd' => 86_400,
+        'w' => 604_800,
+        _ => return Err(wrong()),
+    };
+    let number = text.strip_suffix(unit).ok_or_else(wrong)?;
+    let number: u64 = number.parse().map_err(|_| wrong())?;
+    let seconds = number
+        .checked_mul(each)
+        .filter(|seconds| *seconds <= 36_525 * 86_400);
+    seconds.ok_or_else(|| "at most a hundred years".to_owned())
 }
 
 /// `RUST_LOG` decides; without it, what an operator should see.

@@ -13,6 +13,10 @@ pub(crate) const STREAM_KEY: &str = "stream-key";
 /// Locked while something is made that is made once.
 const LOCK: &str = ".lock";
 
+/// How long another command may hold the lock of a file before this one gives up.
+#[cfg(any(feature = "ingest", feature = "edge"))]
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(5);
+
 /// The directory.
 #[derive(Debug, Clone)]
 pub(crate) struct Data(PathBuf);
@@ -110,6 +114,39 @@ pub(crate) fn same_owner(path: &Path) -> std::io::Result<()> {
         return Ok(());
     }
     std::os::unix::fs::chown(path, Some(dir.uid()), Some(dir.gid()))
+}
+
+/// Waits for the lock of a file that a command is about to change; `command` is who else may hold it.
+#[cfg(any(feature = "ingest", feature = "edge"))]
+pub(crate) fn lock_beside(path: &Path, command: &str) -> anyhow::Result<fs::File> {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".lock");
+    let beside = PathBuf::from(beside);
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create(true).truncate(false).mode(0o600);
+    let file = options
+        .open(&beside)
+        .with_context(|| beside.display().to_string())?;
+    same_owner(&beside)?;
+    let deadline = std::time::Instant::now() + PATIENCE;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(fs::TryLockError::WouldBlock) if std::time::Instant::now() < deadline => {
+                std::thread::sleep(std::time::Duration::from_millis(20));
+            }
+            Err(fs::TryLockError::WouldBlock) => {
+                anyhow::bail!(
+                    "another `{command}` holds {} since {} s",
+                    beside.display(),
+                    PATIENCE.as_secs()
+                )
+            }
+            Err(fs::TryLockError::Error(error)) => {
+                return Err(error).with_context(|| beside.display().to_string());
+            }
+        }
+    }
 }
 
 /// Random bytes as lower-case hexadecimal: easy to read out, and the same in every URL and shell.

@@ -28,12 +28,16 @@ mod data;
 mod doctor;
 #[cfg(feature = "drill")]
 mod drill;
+#[cfg(feature = "edge")]
+mod edge_api;
 #[cfg(feature = "packager")]
 mod events;
 #[cfg(feature = "ingest")]
 mod key;
 mod ops;
 mod parts;
+#[cfg(feature = "edge")]
+mod token;
 mod up;
 
 use std::process::ExitCode;

@@ -9,13 +9,17 @@ use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::get;
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tokio_util::sync::CancellationToken;
 
 /// Upper bounds of all histograms, seconds: from a wake-up to the longest wait.
 const BUCKETS: [f64; 14] = [
     0.000_1, 0.000_5, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 10.0,
 ];
+/// Upper bounds of what players report of themselves, seconds.
+const PLAYER_BUCKETS: [f64; 12] = [0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 10.0, 20.0, 30.0, 60.0];
+/// Upper bounds of throughput, bits a second.
+const THROUGHPUT_BUCKETS: [f64; 9] = [2.5e5, 5e5, 1e6, 2e6, 4e6, 8e6, 16e6, 32e6, 1e8];
 /// How often histograms are folded, which bounds their memory.
 const UPKEEP: Duration = Duration::from_secs(5);
 
@@ -39,6 +43,14 @@ struct Ops {
 pub(crate) fn install() -> anyhow::Result<PrometheusHandle> {
     let builder = PrometheusBuilder::new()
         .set_buckets(&BUCKETS)
+        .and_then(|builder| {
+            let player = Matcher::Prefix("ringside_edge_player_".to_owned());
+            builder.set_buckets_for_metric(player, &PLAYER_BUCKETS)
+        })
+        .and_then(|builder| {
+            let throughput = "ringside_edge_player_throughput_bits_per_second";
+            builder.set_buckets_for_metric(Matcher::Full(throughput.to_owned()), &THROUGHPUT_BUCKETS)
+        })
         .context("histogram buckets")?;
     builder.install_recorder().context("metrics")
 }

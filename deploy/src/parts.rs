@@ -57,9 +57,12 @@ pub(crate) async fn edge(
     config: &Config,
     data: &Data,
     shutdown: &CancellationToken,
-) -> anyhow::Result<(Service, SocketAddr, Option<SocketAddr>)> {
-    let edge = fanout::Edge::bind(config.edge.clone(), Some(certificate(config, data)?)).await?;
+) -> anyhow::Result<(Service, SocketAddr, Option<SocketAddr>, fanout::Control)> {
+    let mut settings = config.edge.clone();
+    settings.tokens.keys = Some(crate::token::file(config));
+    let edge = fanout::Edge::bind(settings, Some(certificate(config, data)?)).await?;
     let (http, https) = (edge.http_address(), edge.https_address());
+    let control = edge.control();
     let run = edge.run(shutdown.clone());
     let service: Service = (
         "edge",
@@ -68,7 +71,7 @@ pub(crate) async fn edge(
             Ok(())
         }),
     );
-    Ok((service, http, https))
+    Ok((service, http, https, control))
 }
 
 /// The certificate of viewers' and encoders' ports: the operator's, else one made on the first run.

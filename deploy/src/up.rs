@@ -103,6 +103,8 @@ struct Up {
     ops: Option<tokio::net::TcpListener>,
     /// What the services answer on the operators' port.
     api: axum::Router,
+    /// Lets the edge of this process answer without a playback token.
+    tier_secret: Option<String>,
     /// All of it, where every role runs here.
     places: Option<Places>,
 }
@@ -132,6 +134,7 @@ impl Up {
             services: JoinSet::new(),
             ops: None,
             api: axum::Router::new(),
+            tier_secret: None,
             places: None,
         };
         let ports = up.open(config, roles, &secret, shutdown).await?;
@@ -167,7 +170,7 @@ impl Up {
         if roles.packager {
             let (service, feed, origin, api) = parts::packager(&config, &self.data, secret, shutdown).await?;
             self.spawn(service);
-            self.api = std::mem::take(&mut self.api).merge(api);
+            self.serve(api);
             (ports.feed, ports.origin) = (Some(feed), Some(origin));
         }
         #[cfg(feature = "edge")]
@@ -180,8 +183,14 @@ impl Up {
                 "edge.parents names nobody to mirror"
             );
             config.edge.home.get_or_insert_with(|| self.stream.clone());
-            let (service, http, https) = parts::edge(&config, &self.data, shutdown).await?;
+            // Who starts it asks as one of its own: it has no token.
+            if config.edge.tokens.tier_secret.is_none() {
+                config.edge.tokens.tier_secret = Some(data::secret(16)?);
+            }
+            self.tier_secret = config.edge.tokens.tier_secret.clone();
+            let (service, http, https, control) = parts::edge(&config, &self.data, shutdown).await?;
             self.spawn(service);
+            self.serve(crate::edge_api::routes(control));
             ports.viewers = Some((http, https));
         }
         #[cfg(feature = "ingest")]
@@ -194,7 +203,7 @@ impl Up {
             let (service, open, control) = started.await?;
             let srt_passphrase = config.ingest.srt.passphrase;
             self.spawn(service);
-            self.api = std::mem::take(&mut self.api).merge(crate::api::routes(control));
+            self.serve(crate::api::routes(control));
             ports.publishers = Some(Publishers {
                 rtmp: open.rtmp,
                 rtmps: open.rtmps,
@@ -206,13 +215,19 @@ impl Up {
         Ok(ports)
     }
 
+    /// Adds to what the operators' port answers.
+    #[cfg(any(feature = "edge", feature = "ingest"))]
+    fn serve(&mut self, routes: axum::Router) {
+        self.api = std::mem::take(&mut self.api).merge(routes);
+    }
+
     fn spawn(&mut self, (name, service): Service) {
         self.services.spawn(async move { (name, service.await) });
     }
 
     async fn run(mut self, ready: &Ready, shutdown: &CancellationToken) -> anyhow::Result<()> {
         let ended = tokio::select! {
-            ended = tell(self.places.clone(), &self.data, ready) => ended,
+            ended = tell(self.places.clone(), self.tier_secret.as_deref(), &self.data, ready) => ended,
             ended = first_end(&mut self.services) => ended,
             signal = stop_signal() => signal,
         };
@@ -234,10 +249,19 @@ impl Up {
 }
 
 /// Says where everything is once the test picture can be watched. Resolves only when it cannot.
-async fn tell(places: Option<Places>, data: &Data, ready: &Ready) -> anyhow::Result<()> {
+async fn tell(
+    places: Option<Places>,
+    tier_secret: Option<&str>,
+    data: &Data,
+    ready: &Ready,
+) -> anyhow::Result<()> {
     if let Some(places) = places {
         let path = format!("/live/{}/index.m3u8", places.stream);
-        let watchable = timeout(START, watchable(places.http, &path)).await;
+        let watchable = timeout(
+            START,
+            watchable(places.http, &path, tier_secret.unwrap_or_default()),
+        )
+        .await;
         watchable.with_context(|| format!("no picture within {} s", START.as_secs()))?;
         data.write(announce::FILE, &places.json())?;
         // Nobody may be reading; the stream goes on all the same.
@@ -248,19 +272,21 @@ async fn tell(places: Option<Places>, data: &Data, ready: &Ready) -> anyhow::Res
 }
 
 /// Asks until the playlist answers 200.
-async fn watchable(edge: SocketAddr, path: &str) {
+async fn watchable(edge: SocketAddr, path: &str, tier_secret: &str) {
     let mut host = edge;
     if host.ip().is_unspecified() {
         host.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
     }
-    while !answers(host, path).await.unwrap_or(false) {
+    while !answers(host, path, tier_secret).await.unwrap_or(false) {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
 
-async fn answers(edge: SocketAddr, path: &str) -> std::io::Result<bool> {
+async fn answers(edge: SocketAddr, path: &str, tier_secret: &str) -> std::io::Result<bool> {
     let mut stream = TcpStream::connect(edge).await?;
-    let request = format!("GET {path} HTTP/1.1\r\nHost: {edge}\r\nConnection: close\r\n\r\n");
+    let request = format!(
+        "GET {path} HTTP/1.1\r\nHost: {edge}\r\nringside-tier: {tier_secret}\r\nConnection: close\r\n\r\n"
+    );
     stream.write_all(request.as_bytes()).await?;
     let mut head = [0; 12];
     stream.read_exact(&mut head).await?;

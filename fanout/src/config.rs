@@ -1,6 +1,7 @@
 //! What an operator can set.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use hls::id::StreamId;
@@ -30,6 +31,97 @@ pub struct Config {
     pub streams_max: usize,
     /// Where `/` leads: the watch page of this stream.
     pub home: Option<StreamId>,
+    /// `[edge.tokens]`
+    pub tokens: Tokens,
+    /// `[edge.admission]`
+    pub admission: Admission,
+    /// Whether what players report (CMCD) is counted, and the watch page reports. Default true.
+    pub telemetry: bool,
+}
+
+/// `[edge.admission]`: who is served when not everybody can be. Near a limit the lowest class is refused first (API, archive,
+/// DVR, playlists, live), newcomers before those who watch. Connections and descriptors have limits already.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Admission {
+    /// Whether load refuses anybody. Default true. Without it only an operator's panic level does.
+    pub enabled: bool,
+    /// Bytes a second to viewers. Default 0: no limit.
+    pub egress_bytes_per_s: u64,
+    /// Resident memory of this process, bytes. Default 0: no limit.
+    pub memory_bytes: u64,
+    /// Share of each limit that is kept free, per cent, 0 to 90. Default 10.
+    pub headroom_percent: u8,
+    /// A refusal is held for a random share of so many milliseconds, so that players do not come back as one. Default 2000.
+    pub window_ms: u32,
+}
+
+impl Default for Admission {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            egress_bytes_per_s: 0,
+            memory_bytes: 0,
+            headroom_percent: 10,
+            window_ms: 2_000,
+        }
+    }
+}
+
+/// `[edge.tokens]`: playback tokens. Asked for as soon as there is a key.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Tokens {
+    /// File of the keys, as `ringside token key` keeps it; read again within two seconds of a change. Default
+    /// `token-keys.toml` in `data.dir`. Once read, keys stay in force when the file is gone or makes no sense.
+    pub keys: Option<PathBuf>,
+    /// Seconds after a token's end in which playing may still begin. Default 3600: a page that starts its player anew in
+    /// mid-event begins again.
+    pub grace_s: u64,
+    /// Seconds after a token's end in which those who play may go on. Default 86400.
+    pub session_s: u64,
+    /// Our name among the audience (`aud`) of tokens; one that names others alone is refused. Absent = any that names one is.
+    pub audience: Option<String>,
+    /// Header in which a trusted proxy says the viewer's country (ISO 3166). Absent = tokens for some countries let nobody in.
+    pub country_header: Option<String>,
+    /// Networks that need no token, such as `10.0.0.0/8`: of CDNs that check tokens themselves. Default none.
+    pub trusted: Vec<String>,
+    /// Shared by edges: said to parents, and whoever says it needs no token. At least 16 characters.
+    pub tier_secret: Option<String>,
+}
+
+impl Default for Tokens {
+    fn default() -> Self {
+        Self {
+            keys: None,
+            grace_s: 3_600,
+            session_s: 86_400,
+            audience: None,
+            country_header: None,
+            trusted: Vec::new(),
+            tier_secret: None,
+        }
+    }
+}
+
+impl Tokens {
+    fn mistakes(&self) -> Vec<String> {
+        let mut mistakes = Vec::new();
+        for network in &self.trusted {
+            if let Err(wanted) = network.parse::<gate::token::Network>() {
+                mistakes.push(format!("edge.tokens.trusted: `{network}` is not {wanted}"));
+            }
+        }
+        let is_name = |name: &String| http::HeaderName::try_from(name).is_ok();
+        if !self.country_header.as_ref().is_none_or(is_name) {
+            mistakes.push("edge.tokens.country_header is not the name of a header".to_owned());
+        }
+        let is_secret = |text: &String| text.len() >= 16 && text.bytes().all(|byte| byte.is_ascii_graphic());
+        if !self.tier_secret.as_ref().is_none_or(is_secret) {
+            mistakes.push("edge.tokens.tier_secret: at least 16 visible ASCII characters".to_owned());
+        }
+        mistakes
+    }
 }
 
 /// An address to listen on.
@@ -56,6 +148,9 @@ impl Default for Config {
             dvr_cache_bytes: 256 << 20,
             streams_max: 256,
             home: None,
+            tokens: Tokens::default(),
+            admission: Admission::default(),
+            telemetry: true,
         }
     }
 }
@@ -102,6 +197,15 @@ impl Config {
             self.streams_max > 0,
             "edge.streams_max must be at least 1".to_owned(),
         );
+        want(
+            self.admission.headroom_percent <= 90,
+            "edge.admission.headroom_percent must be 0 to 90".to_owned(),
+        );
+        want(
+            self.admission.window_ms <= 10_000,
+            "edge.admission.window_ms must be 0 to 10000".to_owned(),
+        );
+        mistakes.extend(self.tokens.mistakes());
         mistakes
     }
 }

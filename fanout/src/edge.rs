@@ -4,22 +4,26 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flight::Refusal;
+use gate::admission::Class;
 use hls::delivery::Answer;
 use hls::id::{Cell, Msn, StreamId, TrackId};
-use hls::path::{Directives, Hash, Leaf, Object as Name, Resource};
+use hls::path::{Directives, Hash, Leaf, Object as Name, Resource, split_token};
 use hls::reload::Verdict;
 use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
-use listen::Body;
-use listen::answer::{Found, Refused, preflight, refusal, success};
+use listen::answer::{Found, Refused, nothing, preflight, refusal, success};
+use listen::{Body, Peer};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
+use crate::admission::{self, Gate, Viewer};
 use crate::fetch::Keep;
 use crate::metrics::Meter;
 use crate::page;
 use crate::rewind;
 use crate::streams::Streams;
+use crate::telemetry::{self, Telemetry};
+use crate::tokens::{self, Tokens};
 use crate::track::{Released, Track};
 use crate::upstream::Object;
 
@@ -31,23 +35,24 @@ const PLAYLIST: usize = 0;
 const PART: usize = 1;
 const OBJECT: usize = 2;
 const PAGE: usize = 3;
+const REPORT: usize = 4;
 
 #[derive(Clone)]
 pub(crate) struct Edge(Arc<Shared>);
 
-struct Shared {
-    streams: Arc<Streams>,
-    home: Option<StreamId>,
-    shutdown: CancellationToken,
+/// What all requests are answered from.
+pub(crate) struct Shared {
+    pub(crate) streams: Arc<Streams>,
+    pub(crate) tokens: Arc<Tokens>,
+    pub(crate) gate: Arc<Gate>,
+    pub(crate) telemetry: Arc<Telemetry>,
+    pub(crate) home: Option<StreamId>,
+    pub(crate) shutdown: CancellationToken,
 }
 
 impl Edge {
-    pub(crate) fn new(streams: Arc<Streams>, home: Option<StreamId>, shutdown: CancellationToken) -> Self {
-        Self(Arc::new(Shared {
-            streams,
-            home,
-            shutdown,
-        }))
+    pub(crate) fn new(shared: Shared) -> Self {
+        Self(Arc::new(shared))
     }
 
     /// Answers one request; waits as long as the draft allows.
@@ -56,18 +61,50 @@ impl Edge {
         match *request.method() {
             Method::GET | Method::HEAD => {}
             Method::OPTIONS => return preflight(),
+            Method::POST if split_token(request.uri().path()).1 == telemetry::PATH => {
+                return shared.report(request).await;
+            }
             _ => return refusal(&Refused::method()),
         }
-        let Some(resource) = Resource::parse(request.uri().path()) else {
-            let response = shared.page(request.uri().path());
-            shared.streams.meter.answered(PAGE, response.status());
+        // Every listener of ours says who is there; without it nobody could be told apart.
+        let Some(peer) = request.extensions().get::<Arc<Peer>>() else {
+            return refusal(&Refused::personal("nobody is known to ask"));
+        };
+        let (token, path) = split_token(request.uri().path());
+        let viewer = Viewer {
+            peer,
+            token,
+            headers: request.headers(),
+        };
+        let Some(resource) = Resource::parse(path) else {
+            let watches = shared.gate.watches(&viewer);
+            let response = match shared.enter(Class::Playlist, watches).await {
+                Ok(()) => shared.page(path),
+                Err(refused) => refusal(&refused),
+            };
+            shared.answered(PAGE, &response);
             return response;
         };
-        let found = shared
-            .find(&resource, request.uri().query().unwrap_or_default())
-            .await;
+        let query = request.uri().query().unwrap_or_default();
+        let asked = tokens::Request {
+            token,
+            path,
+            query,
+            headers: request.headers(),
+            peer,
+        };
+        let found = match shared.admit(&resource, &asked, &viewer).await {
+            Ok(()) => shared.find(&resource, query).await,
+            Err(refused) => Err(refused),
+        };
         let response = match found {
-            Ok(found) => success(found, &request),
+            Ok(found) => {
+                // A multivariant playlist alone is not playing yet.
+                if !matches!(resource, Resource::Multivariant(_) | Resource::Dvr(_)) {
+                    shared.gate.now_watches(&viewer);
+                }
+                success(found, &request)
+            }
             Err(refused) => refusal(&refused),
         };
         let kind = match &resource {
@@ -82,17 +119,59 @@ impl Edge {
             | Resource::Object(_, _, Name::Init(_) | Name::Segment(_))
             | Resource::Vod(_, _, Leaf::Object(..)) => OBJECT,
         };
-        shared.streams.meter.answered(kind, response.status());
+        shared.answered(kind, &response);
+        if response.status().is_success() {
+            shared
+                .telemetry
+                .request(resource.stream(), query, request.headers());
+        }
         response
     }
 }
 
 impl Shared {
+    /// May this viewer, and is there room.
+    async fn admit(
+        &self,
+        resource: &Resource,
+        asked: &tokens::Request<'_>,
+        viewer: &Viewer<'_>,
+    ) -> Result<(), Refused> {
+        self.tokens.check(resource, asked).map_err(Refused::personal)?;
+        let (class, knows) = admission::class(&self.streams, resource, asked.query);
+        let watches = knows || self.gate.watches(viewer) || self.tokens.is_tier(asked.headers);
+        self.enter(class, watches).await
+    }
+
+    /// Takes what a player reports; it hears of nothing that is wrong with it.
+    async fn report(&self, request: Request<Incoming>) -> Response<Body> {
+        let response = match self.enter(Class::Api, true).await {
+            Ok(()) => {
+                let is_known = |stream: &StreamId| self.streams.is_watched(stream);
+                self.telemetry.post(request.into_body(), is_known).await;
+                nothing()
+            }
+            Err(refused) => refusal(&refused),
+        };
+        self.answered(REPORT, &response);
+        response
+    }
+
+    async fn enter(&self, class: Class, watches: bool) -> Result<(), Refused> {
+        self.gate.admit(class, !watches, &self.shutdown).await
+    }
+
+    fn answered(&self, kind: usize, response: &Response<Body>) {
+        self.streams.meter.answered(kind, response.status());
+        self.gate.sends(response.body().len());
+    }
+
     fn page(&self, path: &str) -> Response<Body> {
         if let (Some(home), "/") = (&self.home, path) {
             return page::redirect(home);
         }
-        page::answer(path).unwrap_or_else(|| refusal(&Refused::new(StatusCode::NOT_FOUND, "no such page")))
+        page::answer(path, self.telemetry.is_wanted())
+            .unwrap_or_else(|| refusal(&Refused::new(StatusCode::NOT_FOUND, "no such page")))
     }
 
     async fn find(&self, resource: &Resource, query: &str) -> Result<Found, Refused> {

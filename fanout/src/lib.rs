@@ -3,6 +3,7 @@
 //! # Code map
 //! | module | question it answers |
 //! |---|---|
+//! | `admission` | who is served when not everybody can be; PURE decisions in `gate` |
 //! | [`config`] | what an operator can set |
 //! | `edge` | what a viewer's request is answered |
 //! | `streams` | which streams and tracks are mirrored now |
@@ -13,9 +14,12 @@
 //! | `rewind` | the same for what has left the live window |
 //! | `upstream` | how a parent is asked |
 //! | `page` | the watch page |
+//! | `control` | what an operator sees and sets |
+//! | `telemetry` | what players report |
+//! | `tokens` | who may play; PURE decisions in `gate` |
 //!
 //! # Life of a request
-//! `listen` -> `edge` (parse the path) -> `streams` (find or start the mirror) -> `hls::reload` (now, later or
+//! `listen` -> `edge` (parse the path) -> `tokens` (may this viewer) -> `admission` (is there room) -> `streams` (find or start the mirror) -> `hls::reload` (now, later or
 //! never) -> shared bytes.
 //!
 //! # Invariants
@@ -26,7 +30,9 @@
 //! - A waiting viewer has a deadline and dies with its connection.
 //! - Names nobody publishes cost a bounded table and a bounded number of questions to the parent.
 
+mod admission;
 pub mod config;
+mod control;
 mod edge;
 mod fetch;
 mod follow;
@@ -35,6 +41,8 @@ mod mirror;
 mod page;
 mod rewind;
 mod streams;
+mod telemetry;
+mod tokens;
 mod track;
 mod upstream;
 
@@ -46,12 +54,17 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use config::Config;
+pub use control::{Control, Report};
+pub use tokens::Error as TokensError;
 
 /// An edge whose ports are open.
 pub struct Edge {
     http: listen::Listener,
     https: Option<(listen::Listener, Arc<rustls::ServerConfig>)>,
     config: Config,
+    tokens: Arc<tokens::Tokens>,
+    gate: Arc<admission::Gate>,
+    telemetry: Arc<telemetry::Telemetry>,
 }
 
 /// Why an edge does not start.
@@ -60,11 +73,15 @@ pub enum Error {
     /// A port cannot be had.
     #[error(transparent)]
     Listen(#[from] listen::Error),
+    /// The keys of playback tokens cannot be used.
+    #[error(transparent)]
+    Tokens(#[from] TokensError),
 }
 
 impl Edge {
     /// Opens the ports: HTTP, and HTTPS where a certificate is given. Nothing is served before [`Edge::run`].
     pub async fn bind(config: Config, tls: Option<Arc<rustls::ServerConfig>>) -> Result<Self, Error> {
+        let tokens = Arc::new(tokens::Tokens::open(&config.tokens)?);
         let http = listen::bind("http", "edge.http.listen", config.http.listen).await?;
         let https = match tls {
             None => None,
@@ -73,7 +90,23 @@ impl Edge {
                 tls,
             )),
         };
-        Ok(Self { http, https, config })
+        let limit = config.connections_max;
+        let listeners = [Some(&http), https.as_ref().map(|(listener, _)| listener)];
+        let connections = listeners.into_iter().flatten();
+        let connections = connections.map(|listener| admission::Connections {
+            open: listener.open(),
+            limit,
+        });
+        let gate = admission::Gate::new(config.admission.clone(), connections.collect());
+        let telemetry = telemetry::Telemetry::new(config.telemetry, config.streams_max);
+        Ok(Self {
+            telemetry: Arc::new(telemetry),
+            http,
+            https,
+            config,
+            tokens,
+            gate: Arc::new(gate),
+        })
     }
 
     /// Where plain HTTP is served.
@@ -86,6 +119,14 @@ impl Edge {
         self.https.as_ref().map(|(listener, _)| listener.address())
     }
 
+    /// What an operator sees and sets while it runs.
+    pub fn control(&self) -> Control {
+        Control {
+            gate: Arc::clone(&self.gate),
+            telemetry: Arc::clone(&self.telemetry),
+        }
+    }
+
     /// Serves until `shutdown`; returns once requests under way and mirrors have ended.
     pub async fn run(self, shutdown: CancellationToken) {
         let tasks = TaskTracker::new();
@@ -95,7 +136,17 @@ impl Edge {
             ..Limits::default()
         };
         let streams = streams::Streams::new(&self.config, tasks.clone(), shutdown.clone());
-        let edge = edge::Edge::new(streams, self.config.home.clone(), shutdown.clone());
+        tasks.spawn(Arc::clone(&self.tokens).follow(shutdown.clone()));
+        tasks.spawn(Arc::clone(&self.gate).measure(shutdown.clone()));
+        tasks.spawn(Arc::clone(&self.telemetry).follow(shutdown.clone()));
+        let edge = edge::Edge::new(edge::Shared {
+            streams,
+            tokens: self.tokens,
+            gate: self.gate,
+            telemetry: self.telemetry,
+            home: self.config.home.clone(),
+            shutdown: shutdown.clone(),
+        });
         if let Some((https, tls)) = self.https {
             let (edge, shutdown) = (edge.clone(), shutdown.clone());
             tasks.spawn(https.serve(Some(tls), limits, shutdown, move |request| {

@@ -4,15 +4,19 @@
     reason = "this is where the crate's metrics are declared"
 )]
 
+pub(crate) mod admission;
+pub(crate) mod telemetry;
+pub(crate) mod tokens;
+
 use metrics::{Counter, Histogram, counter, describe_counter, describe_histogram, histogram};
 
 /// What is asked for, as a label.
-pub(crate) const KINDS: [&str; 4] = ["playlist", "part", "object", "page"];
+pub(crate) const KINDS: [&str; 5] = ["playlist", "part", "object", "page", "report"];
 
 /// Handles of the edge, made once.
 #[derive(Clone)]
 pub(crate) struct Meter {
-    answered: [[Counter; 3]; 4],
+    answered: [[Counter; 3]; KINDS.len()],
     /// Requests that had to wait.
     pub(crate) parked: Counter,
     /// Waiting requests that ended, for any reason.

@@ -9,8 +9,13 @@ use rust_embed::RustEmbed;
 #[folder = "player/dist"]
 struct Files;
 
+/// What the page says where it reports how it plays.
+const REPORTS: &[u8] = b"data-telemetry=\"on\"";
+/// The same length, where it does not.
+const IS_SILENT: &[u8] = b"data-telemetry=\"no\"";
+
 /// The page or one of its assets; `None` where no such path exists.
-pub(crate) fn answer(path: &str) -> Option<Response<Body>> {
+pub(crate) fn answer(path: &str, reports: bool) -> Option<Response<Body>> {
     let watch = path
         .strip_prefix("/watch/")
         .is_some_and(|stream| hls::id::StreamId::new(stream).is_ok());
@@ -21,7 +26,14 @@ pub(crate) fn answer(path: &str) -> Option<Response<Body>> {
             .filter(|name| name.starts_with("assets/"))?
     };
     let file = Files::get(name)?;
-    let mut response = Response::new(Body::from(bytes::Bytes::from(file.data.into_owned())));
+    let mut data = file.data.into_owned();
+    if watch && !reports {
+        let at = data.windows(REPORTS.len()).position(|part| part == REPORTS);
+        if let Some(said) = at.and_then(|at| data.get_mut(at..at + REPORTS.len())) {
+            said.copy_from_slice(IS_SILENT);
+        }
+    }
+    let mut response = Response::new(Body::from(bytes::Bytes::from(data)));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type(name)));
     // Names do not change with content, so a browser asks again before it uses what it has kept.

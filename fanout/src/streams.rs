@@ -53,7 +53,11 @@ struct Stream {
 impl Streams {
     pub(crate) fn new(config: &Config, tasks: TaskTracker, shutdown: CancellationToken) -> Arc<Self> {
         let meter = Meter::new();
-        let parents = Arc::new(Parents::new(&config.parents, meter.clone()));
+        let parents = Arc::new(Parents::new(
+            &config.parents,
+            config.tokens.tier_secret.as_deref(),
+            meter.clone(),
+        ));
         let fetch =
             |limits, bytes| Fetch::new(Arc::clone(&parents), tasks.clone(), limits, bytes, OBJECT_WAIT);
         let names = flight::Limits {
@@ -120,6 +124,11 @@ impl Streams {
         }
         let multivariant = self.multivariant(stream).await?;
         is_video(text(&multivariant)?, track).ok_or(Refusal::Missing)
+    }
+
+    /// Whether somebody watches a stream here.
+    pub(crate) fn is_watched(&self, stream: &StreamId) -> bool {
+        self.streams.contains_key(stream)
     }
 
     pub(crate) fn mirrored(&self, stream: &StreamId, track: &TrackId) -> Option<Arc<Track>> {

@@ -94,6 +94,20 @@ impl Track {
             .saturating_sub(Duration::from_millis(self.used_ms.load(Ordering::Relaxed)))
     }
 
+    /// Whether the newest version says that no more comes.
+    pub(crate) fn has_ended(&self) -> bool {
+        let version = self.version.borrow();
+        version.as_ref().is_some_and(|now| now.version.position.ended)
+    }
+
+    /// Whether a segment is in the live window, or was lately.
+    pub(crate) fn may_have_segment(&self, msn: Msn) -> bool {
+        let version = self.version.borrow();
+        version
+            .as_ref()
+            .is_some_and(|now| now.version.may_have_segment(msn))
+    }
+
     pub(crate) fn object(&self, name: Name) -> Resource {
         Resource::Object(self.stream.clone(), self.id.clone(), name)
     }

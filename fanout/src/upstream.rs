@@ -16,6 +16,7 @@ use tokio::time::{Instant, timeout};
 use crate::rewind::Listed;
 
 use crate::metrics::Meter;
+use crate::tokens::TIER;
 
 /// Largest object taken from a parent, bytes.
 const OBJECT_BYTES_MAX: usize = 64 << 20;
@@ -68,11 +69,13 @@ pub(crate) struct Parents {
     base: Option<String>,
     /// Tells this edge apart in the parent's books.
     name: String,
+    /// Said to parents, which then want no token; none where edges share none.
+    tier_secret: Option<http::HeaderValue>,
     meter: Meter,
 }
 
 impl Parents {
-    pub(crate) fn new(parents: &[String], meter: Meter) -> Self {
+    pub(crate) fn new(parents: &[String], tier_secret: Option<&str>, meter: Meter) -> Self {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
         connector.set_connect_timeout(Some(CONNECT));
@@ -95,6 +98,7 @@ impl Parents {
             client,
             base,
             name,
+            tier_secret: tier_secret.and_then(sensitive),
             meter,
         }
     }
@@ -119,7 +123,10 @@ impl Parents {
         }
         .parse()
         .map_err(|error: http::uri::InvalidUri| Error::Url(error.into()))?;
-        let request = Request::get(uri).header("ringside-child", &self.name);
+        let mut request = Request::get(uri).header("ringside-child", &self.name);
+        if let Some(secret) = &self.tier_secret {
+            request = request.header(TIER, secret);
+        }
         let request = request.body(Empty::new()).map_err(Error::Url)?;
         self.meter.upstream_requests.increment(1);
         let response = self.client.request(request).await.map_err(Error::Connection)?;
@@ -145,4 +152,11 @@ impl Parents {
             received: Instant::now(),
         })
     }
+}
+
+/// A header that no log shows and no table of HPACK keeps.
+fn sensitive(secret: &str) -> Option<http::HeaderValue> {
+    let mut value = http::HeaderValue::try_from(secret).ok()?;
+    value.set_sensitive(true);
+    Some(value)
 }

@@ -79,7 +79,7 @@ pub(super) fn load(
     let defaults = table(&Config::default());
     let known: Vec<String> = leaves(&defaults)
         .into_keys()
-        .chain(UNSET.map(str::to_owned))
+        .chain(UNSET.iter().map(|key| (*key).to_owned()))
         .collect();
     let (mut merged, mut origins) = (defaults.clone(), BTreeMap::new());
     for setting in settings {

@@ -95,8 +95,12 @@ impl Default for Ops {
 }
 
 /// Keys that have no default, so that the default configuration does not show them.
-const UNSET: [&str; 22] = [
+const UNSET: &[&str] = &[
     "edge.home",
+    "edge.tokens.audience",
+    "edge.tokens.country_header",
+    "edge.tokens.keys",
+    "edge.tokens.tier_secret",
     "feed.secret",
     "ingest.hook.secret",
     "ingest.hook.url",
@@ -121,7 +125,8 @@ const UNSET: [&str; 22] = [
 ];
 
 /// Keys whose value is never printed.
-const SECRET: [&str; 5] = [
+const SECRET: &[&str] = &[
+    "edge.tokens.tier_secret",
     "feed.secret",
     "ingest.hook.secret",
     "ingest.srt.passphrase",

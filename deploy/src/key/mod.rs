@@ -51,7 +51,7 @@ pub(crate) struct New {
     #[arg(long, value_name = "N", default_value_t = 0)]
     priority: u8,
     /// End of the key from now, such as 12h or 30d. Never without it. Whoever is live then stays live.
-    #[arg(long, value_name = "TIME", value_parser = words::seconds)]
+    #[arg(long, value_name = "TIME", value_parser = crate::cli::seconds)]
     expires: Option<Unix>,
     /// Encrypt SRT with this, 10 to 79 bytes. It ends up in the history of the shell; see --passphrase-generate.
     #[arg(long, value_name = "TEXT", value_parser = passphrase, conflicts_with = "passphrase_generate")]
@@ -72,7 +72,7 @@ pub(crate) struct Rotate {
     #[arg(value_parser = id)]
     id: Id,
     /// How long the old secret works on, such as 0s or 1h.
-    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = words::seconds)]
+    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = crate::cli::seconds)]
     grace: Unix,
     #[command(flatten)]
     settings: Settings,

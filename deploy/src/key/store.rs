@@ -1,9 +1,8 @@
 //! The keys file under its lock: read, changed, written whole or not at all.
 
 use std::fs;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use ingest::keys::Unix;
@@ -11,9 +10,6 @@ use ingest::keys::file::{Entry, File, Id};
 
 use crate::cli::Failure;
 use crate::data;
-
-/// How long another `ringside key` may be at work before this one gives up.
-const LOCK: Duration = Duration::from_secs(5);
 
 /// The file, and the right to change it until dropped.
 #[derive(Debug)]
@@ -32,7 +28,7 @@ impl Store {
             .unwrap_or(Path::new("."));
         let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(dir);
         made.with_context(|| format!("{} cannot be made", dir.display()))?;
-        let lock = lock(path)?;
+        let lock = data::lock_beside(path, "ringside key")?;
         Ok(Self {
             file: Self::read(path)?,
             path: path.to_owned(),
@@ -75,36 +71,5 @@ impl Store {
 
     pub(super) fn write(self) -> anyhow::Result<()> {
         data::write(&self.path, &self.file.render())
-    }
-}
-
-fn lock(path: &Path) -> anyhow::Result<fs::File> {
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(".lock");
-    let beside = PathBuf::from(beside);
-    let mut options = fs::OpenOptions::new();
-    options.write(true).create(true).truncate(false).mode(0o600);
-    let file = options
-        .open(&beside)
-        .with_context(|| beside.display().to_string())?;
-    data::same_owner(&beside)?;
-    let deadline = Instant::now() + LOCK;
-    loop {
-        match file.try_lock() {
-            Ok(()) => return Ok(file),
-            Err(fs::TryLockError::WouldBlock) if Instant::now() < deadline => {
-                std::thread::sleep(Duration::from_millis(20));
-            }
-            Err(fs::TryLockError::WouldBlock) => {
-                anyhow::bail!(
-                    "another `ringside key` holds {} since {} s",
-                    beside.display(),
-                    LOCK.as_secs()
-                )
-            }
-            Err(fs::TryLockError::Error(error)) => {
-                return Err(error).with_context(|| beside.display().to_string());
-            }
-        }
     }
 }

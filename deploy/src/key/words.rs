@@ -119,26 +119,6 @@ fn ends(entry: &Entry, now: Unix) -> String {
     }
 }
 
-/// A number and its unit, `s m h d w`, in seconds; at most a hundred years.
-pub(super) fn seconds(text: &str) -> Result<Unix, String> {
-    let wrong = || "a number and s, m, h, d or w, such as 90m or 30d".to_owned();
-    let unit = text.chars().last().ok_or_else(wrong)?;
-    let each: u64 = match unit {
-        's' => 1,
-        'm' => 60,
-        'h' => 3_600,
-        'd' => 86_400,
-        'w' => 604_800,
-        _ => return Err(wrong()),
-    };
-    let number = text.strip_suffix(unit).ok_or_else(wrong)?;
-    let number: u64 = number.parse().map_err(|_| wrong())?;
-    let seconds = number
-        .checked_mul(each)
-        .filter(|seconds| *seconds <= 36_525 * 86_400);
-    seconds.ok_or_else(|| "at most a hundred years".to_owned())
-}
-
 fn line(said: &mut String, name: &str, value: &str) {
     // Writing to a string cannot fail.
     let _always_ok = writeln!(said, "{name:16}  {value}");
@@ -160,6 +140,7 @@ fn percent(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::seconds;
 
     #[test]
     fn times_have_a_unit_and_a_bound() {

@@ -87,6 +87,8 @@ pub struct Refused {
     reason: String,
     /// Retry-After, seconds.
     later_s: Option<u32>,
+    /// Whether it is for this viewer alone.
+    is_personal: bool,
 }
 
 impl Refused {
@@ -96,6 +98,15 @@ impl Refused {
             status,
             reason: reason.to_string(),
             later_s: None,
+            is_personal: false,
+        }
+    }
+
+    /// 403 for this viewer alone: a cache that kept it would refuse others with it.
+    pub fn personal(reason: impl ToString) -> Self {
+        Self {
+            is_personal: true,
+            ..Self::new(StatusCode::FORBIDDEN, reason)
         }
     }
 
@@ -224,6 +235,7 @@ pub fn refusal(refused: &Refused) -> Response<Body> {
         status,
         reason,
         later_s,
+        is_personal,
     } = refused;
     let mut response = Response::new(Body::from(format!("{reason}\n")));
     *response.status_mut() = *status;
@@ -233,6 +245,9 @@ pub fn refusal(refused: &Refused) -> Response<Body> {
         HeaderValue::from_static("text/plain; charset=utf-8"),
     );
     put_cache(headers, Answer::Refusal, Duration::ZERO);
+    if *is_personal {
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
     if let Some(seconds) = later_s {
         headers.insert(header::RETRY_AFTER, (*seconds).into());
     }
@@ -253,6 +268,16 @@ pub fn preflight() -> Response<Body> {
         HeaderValue::from_static(delivery::ALLOWED),
     );
     headers.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("86400"));
+    allow_origins(headers);
+    response
+}
+
+/// The answer that something was taken, and there is nothing to say.
+pub fn nothing() -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     allow_origins(headers);
     response
 }

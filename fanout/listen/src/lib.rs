@@ -1,6 +1,6 @@
 //! HTTP listeners of origin, edge and ops: bounded connections, deadlines, TLS, and a drain that loses nobody.
 //!
-//! Code map: `serve` the accept loop, [`Body`] an answer made of shared chunks, [`answer`] the headers that
+//! Code map: `serve` the accept loop, [`Peer`] who is at the other end, [`Body`] an answer made of shared chunks, [`answer`] the headers that
 //! origin and edge share, [`playlist`] a text's delta and compressed forms, `negotiate` what headers ask for, [`tls`] the certificate.
 //!
 //! Invariants:
@@ -12,9 +12,11 @@ pub mod answer;
 mod body;
 mod metrics;
 mod negotiate;
+mod peer;
 pub mod playlist;
 mod serve;
 pub mod tls;
 
 pub use body::Body;
-pub use serve::{Error, Limits, Listener, bind};
+pub use peer::Peer;
+pub use serve::{Error, Limits, Listener, Open, bind};

@@ -5,6 +5,7 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use http::{Request, Response};
@@ -20,8 +21,8 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::Body;
 use crate::metrics::Meter;
+use crate::{Body, Peer};
 
 /// Bounds of a listener.
 #[derive(Debug, Clone, Copy)]
@@ -80,6 +81,18 @@ pub struct Listener {
     name: &'static str,
     socket: TcpListener,
     address: SocketAddr,
+    open: Open,
+}
+
+/// How many connections of a listener are open.
+#[derive(Debug, Clone, Default)]
+pub struct Open(Arc<AtomicUsize>);
+
+impl Open {
+    /// Now.
+    pub fn now(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 /// Opens a port. `name` labels metrics, `key` is the config key named when it cannot be had.
@@ -96,6 +109,7 @@ pub async fn bind(name: &'static str, key: &'static str, address: SocketAddr) ->
         name,
         socket,
         address,
+        open: Open::default(),
     })
 }
 
@@ -103,6 +117,11 @@ impl Listener {
     /// The address, with the port the system chose where 0 was asked for.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Counts its connections, now and while it serves.
+    pub fn open(&self) -> Open {
+        self.open.clone()
     }
 
     /// Answers every request with `service` until `shutdown`, then drains.
@@ -129,10 +148,12 @@ impl Listener {
         });
         let slots = Arc::new(Semaphore::new(limits.connections));
         while let Some((stream, slot)) = shared.accept(&self.socket, &slots).await {
-            let shared = Arc::clone(&shared);
+            let (shared, open) = (Arc::clone(&shared), self.open.clone());
             connections.spawn(async move {
                 shared.meter.opened.increment(1);
+                open.0.fetch_add(1, Ordering::Relaxed);
                 shared.run(stream).await;
+                open.0.fetch_sub(1, Ordering::Relaxed);
                 shared.meter.closed.increment(1);
                 drop(slot);
             });
@@ -201,11 +222,15 @@ where
             tracing::debug!(%error, "connection lost before it was served");
             return;
         }
+        let Ok(address) = stream.peer_addr() else {
+            return;
+        };
+        let peer = Arc::new(Peer::new(address.ip()));
         let Some(tls) = &self.tls else {
-            return self.http(stream).await;
+            return self.http(stream, peer).await;
         };
         match timeout(self.limits.handshake, tls.accept(stream)).await {
-            Ok(Ok(stream)) => self.http(stream).await,
+            Ok(Ok(stream)) => self.http(stream, peer).await,
             Ok(Err(_)) | Err(_) => self.meter.handshake_failed.increment(1),
         }
     }
@@ -215,7 +240,7 @@ where
         socket2::SockRef::from(stream).set_tcp_user_timeout(Some(self.limits.unacknowledged))
     }
 
-    async fn http<T: AsyncRead + AsyncWrite + Unpin + Send + 'static>(&self, stream: T) {
+    async fn http<T: AsyncRead + AsyncWrite + Unpin + Send + 'static>(&self, stream: T, peer: Arc<Peer>) {
         let mut builder = auto::Builder::new(TokioExecutor::new());
         builder
             .http1()
@@ -230,7 +255,8 @@ where
             .keep_alive_interval(self.limits.head / 2)
             .keep_alive_timeout(self.limits.head / 2);
         let service = self.service.clone();
-        let service = service_fn(move |request| {
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(Arc::clone(&peer));
             let answer = service(request);
             async move { Ok::<_, Infallible>(answer.await) }
         });

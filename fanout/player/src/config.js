@@ -84,6 +84,35 @@ export function hlsConfig(random = Math.random) {
   };
 }
 
+/** How the player reports how it plays (CMCD version 2, by POST); nothing where the server does not want that. */
+export function reportConfig(stream, { telemetry }, session, latencyMs) {
+  if (telemetry !== 'on') return {};
+  let timer = null;
+  return {
+    cmcd: {
+      version: 2,
+      sessionId: session,
+      contentId: stream,
+      // Not in the addresses of playlists and media: caches in front of the server may not know to leave it out.
+      includeKeys: [],
+      eventTargets: [{ url: '/cmcd', events: ['ps', 'e', 't'], interval: 10, batchSize: 1, includeKeys: ['sid', 'cid', 'bl', 'mtp', 'bs', 'msd', 'sta', 'e', 'ts', 'v', 'com.ringside-ltc'] }],
+      // hls.js reports no distance to the live edge; the page measures it from the picture.
+      reporterCallback(reporter) {
+        clearInterval(timer);
+        timer = setInterval(() => {
+          const ms = latencyMs();
+          if (ms !== null) reporter.updateCustomData({ 'com.ringside-ltc': Math.round(ms) });
+        }, 5000);
+      },
+    },
+  };
+}
+
+/** A name for one visit to the page, of no other use. */
+export function newSession() {
+  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, '0')).join('');
+}
+
 /** Stream and playlists that a page address names, or null. A playback token in front of it is carried over. */
 export function playlistOf(pathname) {
   const match = /^(\/t\/[^/]+)?\/watch\/([a-z0-9][a-z0-9_-]{0,63})\/?$/.exec(pathname);

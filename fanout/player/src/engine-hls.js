@@ -60,7 +60,7 @@ export class HlsEngine {
   #from = null;
   hls = null;
 
-  /** `urls`: `{ url, rewindUrl }`. */
+  /** `urls`: `{ url, rewindUrl, reports }`, the last of them settings of hls.js. */
   constructor(video, urls, on) {
     this.#video = video;
     this.#urls = urls;
@@ -71,7 +71,7 @@ export class HlsEngine {
   rebuild() {
     this.stop();
     const rewound = this.isRewound ? { ...rewindConfig(), startProgramMs: this.#from } : {};
-    const hls = (this.hls = new Hls({ ...hlsConfig(), ...CONTROLLERS, ...rewound }));
+    const hls = (this.hls = new Hls({ ...hlsConfig(), ...CONTROLLERS, ...this.#urls.reports, ...rewound }));
     const { Events } = Hls;
     hls.on(Events.ERROR, (_, data) => data.fatal && this.#on.emit(toEvent(data)));
     hls.on(Events.MANIFEST_PARSED, () => {

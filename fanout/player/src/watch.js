@@ -2,7 +2,7 @@
 
 import { attachQuality, renditionText } from './quality.js';
 import { badge } from './badge.js';
-import { playlistOf } from './config.js';
+import { newSession, playlistOf, reportConfig } from './config.js';
 import { ServerClock, secondsBehind } from './clock.js';
 import { HlsEngine, supported as hlsSupported } from './engine-hls.js';
 import { NativeEngine, supported as nativeSupported } from './engine-native.js';
@@ -41,7 +41,9 @@ function createEngine() {
     levels,
   };
   if (!place) return null;
-  if (hlsSupported()) return new HlsEngine(video, place, on);
+  const latencyMs = () => { const behind = seconds(); return behind === null ? null : Math.max(0, behind * 1000); };
+  const reports = reportConfig(place.stream, document.documentElement.dataset, newSession(), latencyMs);
+  if (hlsSupported()) return new HlsEngine(video, { ...place, reports }, on);
   return nativeSupported(video) ? new NativeEngine(video, place.url, on) : null;
 }
 

@@ -1,6 +1,8 @@
 //! A real edge before a real packager: what viewers are answered, and what the parent is asked.
 
 #[cfg(test)]
+mod admission;
+#[cfg(test)]
 mod delivery;
 #[cfg(test)]
 mod encryption;
@@ -15,3 +17,7 @@ mod leak;
 #[path = "../../../packager/tests/it/stage.rs"]
 #[allow(dead_code, reason = "the packager's tests use all of it")]
 mod stage;
+#[cfg(test)]
+mod telemetry;
+#[cfg(test)]
+mod tokens;

@@ -242,6 +242,18 @@ impl Resource {
     }
 }
 
+/// A path's playback token, and the path without it: `/t/{token}/live/…` is `/live/…` for whoever has the token.
+pub fn split_token(path: &str) -> (Option<&str>, &str) {
+    let split = path.strip_prefix("/t/").and_then(|rest| {
+        let (token, _) = rest.split_once('/')?;
+        Some((token, rest.get(token.len()..)?))
+    });
+    match split {
+        Some((token, rest)) => (Some(token), rest),
+        None => (None, path),
+    }
+}
+
 /// URI of another track's media playlist, relative to a media playlist.
 pub fn sibling(track: &TrackId) -> String {
     format!("../{track}/{MEDIA}")
@@ -391,6 +403,24 @@ mod tests {
             Resource::parse(&format!("/live/main/{}", "a".repeat(2_000))),
             None
         );
+    }
+
+    #[test]
+    fn a_token_is_a_prefix_that_leaves_a_path() {
+        for (path, token, rest) in [
+            (
+                "/t/abc/live/main/index.m3u8",
+                Some("abc"),
+                "/live/main/index.m3u8",
+            ),
+            ("/t/abc/", Some("abc"), "/"),
+            ("/t//live/main/index.m3u8", Some(""), "/live/main/index.m3u8"),
+            ("/t/abc", None, "/t/abc"),
+            ("/live/t/abc/", None, "/live/t/abc/"),
+            ("/t/a/t/b/live", Some("a"), "/t/b/live"),
+        ] {
+            assert_eq!(split_token(path), (token, rest), "{path}");
+        }
     }
 
     #[test]
