@@ -10,6 +10,7 @@ use feed::cue::Kind;
 use hls::check::{self, Sibling};
 use hls::id::{Cell, Msn};
 use hls::path::Object;
+use hls::playlist::Value;
 use hls::playlist::{Parsed, parse};
 use tokio::time::{sleep, timeout};
 
@@ -118,7 +119,8 @@ fn cue(id: &str, cell: Cell, kind: Kind) -> Cue {
         kind,
         duration: None,
         section: Bytes::new(),
-        attributes: vec![("SPOT".to_owned(), "1".to_owned())],
+        trigger: None,
+        attributes: vec![("SPOT".to_owned(), Value::Text("1".to_owned()))],
     }
 }
 
@@ -333,7 +335,7 @@ async fn an_unknown_version_is_left_alone_and_the_stream_begins_anew() {
     process.kill();
     let header = event(dir.path()).join("event.json");
     let text = fs::read_to_string(&header).unwrap();
-    fs::write(&header, text.replace("\"version\": 2", "\"version\": 9")).unwrap();
+    fs::write(&header, text.replace("\"version\": 3", "\"version\": 9")).unwrap();
     let process = Process::start(dir.path());
     stage.moved(process.addresses());
     assert_eq!(stage.reader.get("360p/media.m3u8").await.status, 404);

@@ -12,7 +12,7 @@ use std::time::Duration;
 use crate::id::{Msn, PartIndex, TrackId};
 use crate::path::KeyId;
 
-pub use date::{DateRange, Splice};
+pub use date::{DateRange, Place, Splice, Trigger, Value};
 pub use dvr::{Dvr, Kind, SEGMENTS_PER_CHUNK};
 pub use frames::{Frame, Range};
 pub use parse::{Error, PLAYLIST_BYTES_MAX, Parsed, Segment as ParsedSegment, parse};
