@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 pub use crate::cmafin::config::Cmaf;
 pub use crate::encryption::{Encryption, Method};
+pub use crate::steering::Section as Steering;
 
 /// Sections `packager` and `origin`.
 #[derive(Debug, Clone, Default)]
@@ -24,6 +25,8 @@ pub struct Config {
     pub data_dir: Option<PathBuf>,
     /// `[packager.encryption]`
     pub encryption: Encryption,
+    /// `[packager.steering]`
+    pub steering: Steering,
 }
 
 /// `[packager]` of the config file.
@@ -38,6 +41,8 @@ pub struct Section {
     pub encryption: Encryption,
     /// CMAF from other encoders.
     pub cmaf: Cmaf,
+    /// Content steering.
+    pub steering: Steering,
 }
 
 /// What is kept on disk: for rewinding, and for a restart.

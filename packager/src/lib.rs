@@ -10,6 +10,7 @@
 //! | `assemble` | PURE: which access units make which part |
 //! | `machine` | PURE: which cells are complete, and what the playlists then say |
 //! | `multivariant` | PURE: how a stream's tracks are announced |
+//! | `steering` | who tells players which host to ask |
 //! | `window` | which bytes and playlists exist right now |
 //! | `spool` | what is on disk: for a restart, and for rewinding |
 //! | `origin` | what an HTTP request is answered |
@@ -43,6 +44,7 @@ mod multivariant;
 mod origin;
 mod rewind;
 mod spool;
+mod steering;
 mod window;
 
 use std::net::SocketAddr;
@@ -135,7 +137,12 @@ impl Packager {
             tasks.spawn(intake.run(listener, shutdown.clone()));
         }
         let streams = Arc::clone(&self.streams);
-        let origin = origin::Origin::new(self.streams, &self.config.dvr, shutdown.clone());
+        let origin = origin::Origin::new(
+            self.streams,
+            &self.config.dvr,
+            self.config.steering.steering(),
+            shutdown.clone(),
+        );
         let limits = listen::Limits {
             connections: self.config.origin.connections_max,
             ..Default::default()

@@ -6,11 +6,13 @@ use std::time::Duration;
 use hls::delivery::Answer;
 use hls::id::{Cell, Msn, TrackId};
 use hls::path::{Directives, KeyId, Object, Resource};
+use hls::playlist::Steering;
 use hls::reload::Verdict;
 use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use listen::Body;
-use listen::answer::{Found, Refused, preflight, refusal, success};
+use listen::answer::{Content, Found, Refused, preflight, refusal, success};
+use listen::playlist::Form;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
@@ -31,16 +33,23 @@ pub(crate) struct Origin(Arc<Shared>);
 struct Shared {
     streams: Arc<Streams>,
     rewind: Rewind,
+    steering: Option<Steering>,
     ledger: Mutex<Ledger>,
     meter: OriginMeter,
     shutdown: CancellationToken,
 }
 
 impl Origin {
-    pub(crate) fn new(streams: Arc<Streams>, dvr: &config::Dvr, shutdown: CancellationToken) -> Self {
+    pub(crate) fn new(
+        streams: Arc<Streams>,
+        dvr: &config::Dvr,
+        steering: Option<Steering>,
+        shutdown: CancellationToken,
+    ) -> Self {
         Self(Arc::new(Shared {
             streams,
             rewind: Rewind::new(dvr),
+            steering,
             ledger: Mutex::default(),
             meter: OriginMeter::new(),
             shutdown,
@@ -86,10 +95,10 @@ impl Shared {
             Resource::Multivariant(_) => {
                 let over = view.position.filter(|position| position.ended);
                 let whole = over.and_then(|_| self.rewind.whole(&stream));
-                (whole.unwrap_or_else(|| multivariant(&view)), None)
+                (self.steered(whole.unwrap_or_else(|| multivariant(&view))), None)
             }
             Resource::Key(_, kid) => (self.key(&stream, &view, *kid)?, None),
-            Resource::Dvr(_) => (self.rewind.multivariant(&stream)?, None),
+            Resource::Dvr(_) => (self.steered(self.rewind.multivariant(&stream)?), None),
             Resource::DvrMedia(_, track) => self.recorded(&stream, track, List::Segments, uri)?,
             Resource::Frames(_, track) => self.recorded(&stream, track, List::Frames, uri)?,
             Resource::Media(_, track) => {
@@ -116,6 +125,18 @@ impl Shared {
             },
         };
         Ok((resource, given))
+    }
+
+    /// A multivariant playlist with what only an origin knows of: who tells players whom to ask.
+    fn steered(&self, found: Found) -> Found {
+        let (Some(steering), Content::Text(form)) = (&self.steering, &found.content) else {
+            return found;
+        };
+        let text = String::from_utf8_lossy(form.plain());
+        Found {
+            content: Content::Text(Form::new(steering.announced(&text))),
+            ..found
+        }
     }
 
     fn recorded(

@@ -95,7 +95,7 @@ impl Default for Ops {
 }
 
 /// Keys that have no default, so that the default configuration does not show them.
-const UNSET: [&str; 18] = [
+const UNSET: [&str; 19] = [
     "edge.home",
     "feed.secret",
     "ingest.hook.secret",
@@ -112,6 +112,7 @@ const UNSET: [&str; 18] = [
     "packager.encryption.key_uri",
     "packager.encryption.keys",
     "packager.encryption.master_secret",
+    "packager.steering.server_uri",
     "tls.certificate",
     "tls.key",
 ];
@@ -139,6 +140,7 @@ impl Config {
                 .chain(self.packager.dvr.mistakes())
                 .chain(self.packager.encryption.mistakes())
                 .chain(self.packager.cmaf.mistakes())
+                .chain(self.packager.steering.mistakes())
                 .chain(self.origin.mistakes()),
         );
         #[cfg(feature = "edge")]

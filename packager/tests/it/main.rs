@@ -38,3 +38,5 @@ mod rewind;
 mod sealed;
 #[cfg(test)]
 mod stage;
+#[cfg(test)]
+mod steering;

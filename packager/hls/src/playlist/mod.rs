@@ -6,6 +6,7 @@ mod dvr;
 mod frames;
 mod parse;
 mod render;
+mod steering;
 
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ pub use dvr::{Dvr, Kind, SEGMENTS_PER_CHUNK};
 pub use frames::{Frame, Range};
 pub use parse::{Error, PLAYLIST_BYTES_MAX, Parsed, Segment as ParsedSegment, parse};
 pub(crate) use parse::{attribute, attributes};
+pub use steering::Steering;
 
 /// A live media playlist.
 #[derive(Debug, Clone, PartialEq, Eq)]
