@@ -136,6 +136,9 @@ pub enum Refusal {
     /// Players may be in it.
     #[error("the interstitial has begun")]
     Begun,
+    /// Nobody sees it any more.
+    #[error("the interstitial is over")]
+    Over,
     /// What was said never changes.
     #[error("another {0} was said before, and stays")]
     Said(String),

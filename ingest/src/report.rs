@@ -213,7 +213,10 @@ impl Control {
         let running = self.streams.running.lock().await;
         let found = running.get(stream).ok_or(Unfit::Stream)?;
         tracing::info!(%stream, id = order.id, "an operator sets a cue");
-        found.state.order(order)
+        let answer = found.state.order(order);
+        let is_full = u64::from(answer == Err(Unfit::Full));
+        found.metrics.cues_refused.increment(is_full);
+        answer
     }
 
     /// Orders an interstitial: players hear of it within some parts.
@@ -245,8 +248,12 @@ impl Control {
         let running = self.streams.running.lock().await;
         let found = running.get(stream).ok_or(Refusal::Stream)?;
         let answer = ask(&mut found.state.interstitials());
-        if answer.is_ok() {
-            tracing::info!(%stream, "an operator orders of interstitials");
+        match &answer {
+            Ok(()) => tracing::info!(%stream, "an operator orders of interstitials"),
+            Err(refusal) => {
+                let is_full = u64::from(*refusal == Refusal::Full);
+                found.metrics.cues_refused.increment(is_full);
+            }
         }
         answer
     }

@@ -72,7 +72,7 @@ fn answer(name: &str, answer: Result<(), Refusal>) -> Answer {
             let fields = wrong.into_iter().map(|wrong| (wrong.field, wrong.why)).collect();
             refused(StatusCode::BAD_REQUEST, error, fields)
         }
-        Refusal::Known | Refusal::Cancelled | Refusal::Begun | Refusal::Said(_) => {
+        Refusal::Known | Refusal::Cancelled | Refusal::Begun | Refusal::Over | Refusal::Said(_) => {
             refused(StatusCode::CONFLICT, error, BTreeMap::new())
         }
         Refusal::Full => refused(StatusCode::TOO_MANY_REQUESTS, error, BTreeMap::new()),

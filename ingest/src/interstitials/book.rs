@@ -63,9 +63,13 @@ impl Book {
     pub(crate) fn add(&mut self, id: &str, more: &Interstitial) -> Result<(), Refusal> {
         let mut cue = more.more(id).map_err(Refusal::Fields)?;
         self.has_room()?;
+        let now = self.now;
         let known = self.find(id)?;
         if known.is_cancelled {
             return Err(Refusal::Cancelled);
+        }
+        if known.end <= now {
+            return Err(Refusal::Over);
         }
         for (name, value) in &cue.attributes {
             let said = known.attributes.iter().find(|(other, _)| other == name);

@@ -134,6 +134,8 @@ fn what_was_said_grows_and_stays() {
     };
     assert_eq!(wrong.len(), 3);
     assert_eq!(book.add("b", &said("{}")), Err(Refusal::Unknown));
+    book.take(NOW + 14 * 30);
+    assert_eq!(add(&mut book, r#"{"restrict":["skip"]}"#), Err(Refusal::Over));
 }
 
 #[test]
