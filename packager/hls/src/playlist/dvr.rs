@@ -331,7 +331,7 @@ mod tests {
             stage
         };
         let mut dvr = Dvr::new(stage.grid.target_duration());
-        let key = |n| crate::playlist::Key {
+        let key = |n| Key {
             method: crate::playlist::Method::Aes128,
             uri: format!("../key-{n}"),
             iv: [0; 16],
