@@ -1,6 +1,6 @@
 //! PURE. Interstitials as operators order them (rfc8216bis Appendix D), in the stream's own frames.
 //!
-//! What was said of an id never changes, it only grows; and what has begun stays. The [`Book`] knows what was said, so
+//! What was said of an id never changes, it only grows; and what has begun stays. A book knows what was said, so
 //! that whoever asks for what cannot be is told at once.
 
 mod book;
