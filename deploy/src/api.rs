@@ -3,12 +3,14 @@
 //! A page in an operator's browser reaches this port too. It cannot send JSON across origins without being asked
 //! first, so only JSON is taken.
 
+mod interstitials;
+
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{get, patch, post};
 use axum::{Json, Router};
 use hls::id::StreamId;
 use ingest::report::{Order as Cue, Stream, Unfit};
@@ -18,13 +20,18 @@ use serde::{Deserialize, Serialize};
 /// What may stand in an order.
 const ORDER: &str = "the body is JSON: {\"show\":\"auto\"}, or \"primary\", \"backup\", \"slate\"";
 
-/// `GET /api/streams`; of each stream `POST air`, `POST cues`, `POST end` and `GET thumbnail.jpg`.
+/// `GET /api/streams`; of each stream `POST air`, `POST cues`, `POST end`, `GET thumbnail.jpg` and `interstitials`.
 pub(crate) fn routes(control: Control) -> Router {
     Router::new()
         .route("/api/streams", get(streams))
         .route("/api/streams/{stream}/air", post(air))
         .route("/api/streams/{stream}/cues", post(cue))
         .route("/api/streams/{stream}/end", post(end))
+        .route("/api/streams/{stream}/interstitials", post(interstitials::order))
+        .route(
+            "/api/streams/{stream}/interstitials/{id}",
+            patch(interstitials::add).delete(interstitials::cancel),
+        )
         .route("/api/streams/{stream}/thumbnail.jpg", get(thumbnail))
         .with_state(control)
 }

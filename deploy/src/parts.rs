@@ -35,6 +35,7 @@ pub(crate) async fn packager(
         origin: config.origin.clone(),
         data_dir: Some(data.dir().to_owned()),
         encryption: config.packager.encryption.clone(),
+        steering: config.packager.steering.clone(),
     };
     let packager = packager::Packager::bind(settings, secret.as_bytes().to_vec()).await?;
     let feed = packager.feed_address().context("feed port")?;

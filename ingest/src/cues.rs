@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use feed::cue::{Cue, Kind};
+use hls::playlist::Value;
 use hls::time::Grid;
 
 pub(crate) use read::{of_message, of_splice};
@@ -34,7 +35,7 @@ pub(crate) struct Happening {
     duration: Option<Duration>,
     class: Option<String>,
     section: Bytes,
-    attributes: Vec<(String, String)>,
+    attributes: Vec<(String, Value)>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -149,6 +150,7 @@ impl Book {
             kind: if is_out { Kind::Out } else { Kind::Plain },
             duration: said.duration,
             section: said.section,
+            trigger: None,
             attributes: said.attributes,
         }
     }
@@ -169,6 +171,7 @@ impl Known {
             kind: Kind::In,
             duration: None,
             section: Bytes::new(),
+            trigger: None,
             attributes: Vec::new(),
         })
     }

@@ -42,6 +42,7 @@
 //! | `sound` | its samples at the stream's pace, without clicks | yes |
 //! | `captions` | its captions in step with the stream, in every rung | yes |
 //! | `cues` | what it says of breaks, and in which frame of the stream they are | yes |
+//! | [`interstitials`] | what operators have players show instead of the programme | yes |
 //! | `onair` | test picture, primary, backup, a last picture, or slate | yes |
 //! | `switcher` | a frame and its sound at every tick | |
 //! | `picture` | test picture with its clock, tone, slate | |
@@ -68,7 +69,7 @@
 //! - A cell is complete before its watermark, and program time never steps back, over restarts included.
 //! - Every queue has a bound: 256 units from socket to decoder, 120 inside a decoder, 30 decoded frames, 2 s of
 //!   samples, 60 raw frames before the ladder and about 1 s of them before each of its encoders, 30 ticks before the
-//!   watch, captions of 120 units and 2 s, 64 cues of an encoder and 64 of the stream, 64 reads of an SRT connection, 64 publishers whom the hook is not told of yet, and a replay ring bounded in
+//!   watch, captions of 120 units and 2 s, 64 cues of an encoder and 64 of the stream, 64 interstitials that are not over, 64 reads of an SRT connection, 64 publishers whom the hook is not told of yet, and a replay ring bounded in
 //!   time and bytes. Who cannot keep up loses whole GOPs and is told so.
 //! - A stream key is held hashed and printed nowhere. Keys change while publishers are live; one that is live stays
 //!   unless its key was revoked with `disconnect`.
@@ -88,6 +89,7 @@ mod door;
 mod error;
 mod gate;
 mod hook;
+pub mod interstitials;
 pub mod keys;
 mod ladder;
 mod life;

@@ -75,6 +75,8 @@ pub(crate) struct Metrics {
     pub(crate) cues_off_air: Counter,
     /// Cues without a place in the programme, or over a bound.
     pub(crate) cues_lost: Counter,
+    /// Orders of operators over a bound.
+    pub(crate) cues_refused: Counter,
     /// Captions that could not be shown in time, triples of cc_data.
     pub(crate) captions_lost: Counter,
     /// Samples of silence filled in while an encoder was on air.
@@ -123,6 +125,7 @@ impl Metrics {
             cues_repeated: cues("repeated"),
             cues_off_air: cues("off_air"),
             cues_lost: cues("lost"),
+            cues_refused: cues("refused"),
             tick_late: histogram!("ringside_ingest_tick_late_seconds", "stream" => id()),
             ticks_late: counter!("ringside_ingest_ticks_late_total", "stream" => id()),
             frames_repeated: counter!("ringside_ingest_frames_repeated_total", "stream" => id()),
@@ -359,7 +362,7 @@ fn describe() {
     );
     describe_counter!(
         "ringside_ingest_cues_total",
-        "Cues of encoders, by what became of them"
+        "Cues of encoders and operators, by what became of them"
     );
     describe_counter!(
         "ringside_ingest_unwatched_ticks_total",

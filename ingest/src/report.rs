@@ -9,11 +9,13 @@ use bytes::Bytes;
 use feed::Cue;
 use feed::cue::{ATTRIBUTES_MAX, DURATION_MAX, Kind, is_class, is_id, is_name, is_value};
 use hls::id::StreamId;
+use hls::playlist::Value;
 use hls::time::Grid;
 use serde::{Deserialize, Serialize};
 
 use crate::desk::Role;
 use crate::doctor;
+use crate::interstitials::{Book, Interstitial, Refusal};
 use crate::onair::Choice;
 use crate::streams::Streams;
 
@@ -147,6 +149,8 @@ impl Order {
         let good = |(name, value): (&String, &String)| is_name(name) && is_value(value);
         let fits = self.attributes.len() <= ATTRIBUTES_MAX && self.attributes.iter().all(good);
         fits.then_some(()).ok_or_else(wrong("attributes"))?;
+        let attributes = self.attributes.iter();
+        let attributes = attributes.map(|(name, value)| (name.clone(), Value::Text(value.clone())));
         Ok(Cue {
             id: self.id.clone(),
             class: self.class.clone(),
@@ -158,7 +162,8 @@ impl Order {
             },
             duration,
             section: Bytes::new(),
-            attributes: self.attributes.clone().into_iter().collect(),
+            trigger: None,
+            attributes: attributes.collect(),
         })
     }
 }
@@ -208,6 +213,48 @@ impl Control {
         let running = self.streams.running.lock().await;
         let found = running.get(stream).ok_or(Unfit::Stream)?;
         tracing::info!(%stream, id = order.id, "an operator sets a cue");
-        found.state.order(order)
+        let answer = found.state.order(order);
+        let is_full = u64::from(answer == Err(Unfit::Full));
+        found.metrics.cues_refused.increment(is_full);
+        answer
+    }
+
+    /// Orders an interstitial: players hear of it within some parts.
+    pub async fn interstitial(&self, stream: &StreamId, said: &Interstitial) -> Result<(), Refusal> {
+        let grid = &self.streams.plan.grid;
+        self.book(stream, |book| book.order(grid, said)).await
+    }
+
+    /// Says more of an interstitial; what was said before stays.
+    pub async fn interstitial_more(
+        &self,
+        stream: &StreamId,
+        id: &str,
+        more: &Interstitial,
+    ) -> Result<(), Refusal> {
+        self.book(stream, |book| book.add(id, more)).await
+    }
+
+    /// Takes an interstitial back that has not begun.
+    pub async fn cancel_interstitial(&self, stream: &StreamId, id: &str) -> Result<(), Refusal> {
+        self.book(stream, |book| book.cancel(id)).await
+    }
+
+    async fn book(
+        &self,
+        stream: &StreamId,
+        ask: impl FnOnce(&mut Book) -> Result<(), Refusal>,
+    ) -> Result<(), Refusal> {
+        let running = self.streams.running.lock().await;
+        let found = running.get(stream).ok_or(Refusal::Stream)?;
+        let answer = ask(&mut found.state.interstitials());
+        match &answer {
+            Ok(()) => tracing::info!(%stream, "an operator orders of interstitials"),
+            Err(refusal) => {
+                let is_full = u64::from(*refusal == Refusal::Full);
+                found.metrics.cues_refused.increment(is_full);
+            }
+        }
+        answer
     }
 }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 pub use crate::archive::Settings as Archive;
 pub use crate::cmafin::config::Cmaf;
 pub use crate::encryption::{Encryption, Method};
+pub use crate::steering::Section as Steering;
 
 /// Sections `packager` and `origin`.
 #[derive(Debug, Clone, Default)]
@@ -27,6 +28,8 @@ pub struct Config {
     pub data_dir: Option<PathBuf>,
     /// `[packager.encryption]`
     pub encryption: Encryption,
+    /// `[packager.steering]`
+    pub steering: Steering,
 }
 
 /// `[packager]` of the config file.
@@ -43,6 +46,8 @@ pub struct Section {
     pub cmaf: Cmaf,
     /// Where recordings go.
     pub archive: Archive,
+    /// Content steering.
+    pub steering: Steering,
 }
 
 /// What is kept on disk: for rewinding, and for a restart.

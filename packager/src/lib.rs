@@ -10,6 +10,7 @@
 //! | `assemble` | PURE: which access units make which part |
 //! | `machine` | PURE: which cells are complete, and what the playlists then say |
 //! | `multivariant` | PURE: how a stream's tracks are announced |
+//! | `steering` | who tells players which host to ask |
 //! | `window` | which bytes and playlists exist right now |
 //! | `spool` | what is on disk: for a restart, and for rewinding |
 //! | `origin` | what an HTTP request is answered |
@@ -45,6 +46,7 @@ mod multivariant;
 mod origin;
 mod rewind;
 mod spool;
+mod steering;
 mod window;
 
 use std::net::SocketAddr;
@@ -152,7 +154,8 @@ impl Packager {
             tasks.spawn(archive.run(shutdown.clone()));
         }
         let rewind = rewind::Rewind::new(&self.config.dvr);
-        let origin = origin::Origin::new(self.streams, rewind, vault, shutdown.clone());
+        let steering = self.config.steering.steering();
+        let origin = origin::Origin::new(self.streams, (rewind, vault), steering, shutdown.clone());
         let limits = listen::Limits {
             connections: self.config.origin.connections_max,
             ..Default::default()

@@ -22,7 +22,7 @@ pub(crate) struct Meter {
     pub(crate) dropped: Counter,
     /// Cues that changed a date range.
     pub(crate) cues: Counter,
-    /// Cues over the bound, or ends of breaks that are not known.
+    /// Cues over the bound, ends of breaks that are not known, and cancellations of what has begun.
     pub(crate) cues_refused: Counter,
     /// Feeds refused, for any reason.
     pub(crate) refused: Counter,
@@ -44,13 +44,10 @@ impl Meter {
             "ringside_packager_units_dropped_total",
             "Access units late or out of order."
         );
-        describe_counter!(
-            "ringside_packager_cues_total",
-            "Cues that began or ended a date range."
-        );
+        describe_counter!("ringside_packager_cues_total", "Cues that changed a date range.");
         describe_counter!(
             "ringside_packager_cues_refused_total",
-            "Cues over the bound of date ranges, or ends of breaks that are not known."
+            "Cues over the bound of date ranges, ends of breaks that are not known, and cancellations that came too late."
         );
         describe_counter!(
             "ringside_packager_feeds_refused_total",

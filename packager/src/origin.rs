@@ -6,11 +6,13 @@ use std::time::Duration;
 use hls::delivery::Answer;
 use hls::id::{Cell, Msn, TrackId};
 use hls::path::{Directives, KeyId, Leaf, Object, Resource, Vod};
+use hls::playlist::Steering;
 use hls::reload::Verdict;
 use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use listen::Body;
-use listen::answer::{Found, Refused, preflight, refusal, success};
+use listen::answer::{Content, Found, Refused, preflight, refusal, success};
+use listen::playlist::Form;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
@@ -33,6 +35,7 @@ struct Shared {
     rewind: Rewind,
     /// None where nothing is archived.
     vault: Option<Arc<Vault>>,
+    steering: Option<Steering>,
     ledger: Mutex<Ledger>,
     meter: OriginMeter,
     shutdown: CancellationToken,
@@ -41,14 +44,15 @@ struct Shared {
 impl Origin {
     pub(crate) fn new(
         streams: Arc<Streams>,
-        rewind: Rewind,
-        vault: Option<Arc<Vault>>,
+        (rewind, vault): (Rewind, Option<Arc<Vault>>),
+        steering: Option<Steering>,
         shutdown: CancellationToken,
     ) -> Self {
         Self(Arc::new(Shared {
             streams,
             rewind,
             vault,
+            steering,
             ledger: Mutex::default(),
             meter: OriginMeter::new(),
             shutdown,
@@ -103,10 +107,10 @@ impl Shared {
             Resource::Multivariant(_) => {
                 let over = view.position.filter(|position| position.ended);
                 let whole = over.and_then(|_| self.rewind.whole(&stream));
-                (whole.unwrap_or_else(|| multivariant(&view)), None)
+                (self.steered(whole.unwrap_or_else(|| multivariant(&view))), None)
             }
             Resource::Key(_, kid) => (self.key(&stream, &view, *kid)?, None),
-            Resource::Dvr(_) => (self.rewind.multivariant(&stream)?, None),
+            Resource::Dvr(_) => (self.steered(self.rewind.multivariant(&stream)?), None),
             Resource::DvrMedia(_, track) => self.listed(&stream, track, List::Segments, uri)?,
             Resource::Frames(_, track) => self.listed(&stream, track, List::Frames, uri)?,
             Resource::Media(_, track) => {
@@ -135,6 +139,18 @@ impl Shared {
             Resource::Vod(..) => return Err(unknown()),
         };
         Ok((resource, given))
+    }
+
+    /// A multivariant playlist with what only an origin knows of: who tells players whom to ask.
+    fn steered(&self, found: Found) -> Found {
+        let (Some(steering), Content::Text(form)) = (&self.steering, &found.content) else {
+            return found;
+        };
+        let text = String::from_utf8_lossy(form.plain());
+        Found {
+            content: Content::Text(Form::new(steering.announced(&text))),
+            ..found
+        }
     }
 
     /// What a recording lists.

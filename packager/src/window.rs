@@ -337,7 +337,7 @@ impl Stream {
                     self.meter.cues_refused.increment(1);
                     tracing::warn!(
                         id = cue.id,
-                        "cue refused: no break of its id, or too many date ranges"
+                        "cue refused: no break of its id, too late to cancel, or too many date ranges"
                     );
                 }
                 Marked::Known => {}

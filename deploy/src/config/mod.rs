@@ -120,6 +120,7 @@ const UNSET: &[&str] = &[
     "packager.encryption.key_uri",
     "packager.encryption.keys",
     "packager.encryption.master_secret",
+    "packager.steering.server_uri",
     "tls.certificate",
     "tls.key",
 ];
@@ -150,6 +151,7 @@ impl Config {
                 .chain(self.packager.encryption.mistakes())
                 .chain(self.packager.cmaf.mistakes())
                 .chain(self.packager.archive.mistakes())
+                .chain(self.packager.steering.mistakes())
                 .chain(self.origin.mistakes()),
         );
         #[cfg(feature = "edge")]

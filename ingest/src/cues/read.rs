@@ -6,6 +6,7 @@ use ::rtmp::cue::Cue as Said;
 use ::ts::scte35::{self, Command, Insert, Segmentation, Splice};
 use bytes::Bytes;
 use feed::cue::{DURATION_MAX, SECTION_BYTES_MAX, is_value};
+use hls::playlist::Value;
 
 use super::{Happening, What};
 
@@ -66,7 +67,7 @@ pub(crate) fn of_message(said: &Said) -> Vec<Happening> {
     ];
     let attributes = attributes.into_iter().filter_map(|(name, value)| {
         let value = value.filter(|value| is_value(value))?;
-        Some((format!("COM-RINGSIDE-{name}"), value.to_owned()))
+        Some((format!("COM-RINGSIDE-{name}"), Value::Text(value.to_owned())))
     });
     vec![Happening {
         is_named: said.id.is_some(),

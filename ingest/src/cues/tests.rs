@@ -201,7 +201,8 @@ fn messages_of_rtmp_are_read_with_and_without_a_section() {
     };
     let bare = of_message(&bare).remove(0);
     assert_eq!((bare.key.as_str(), bare.what), ("amf-half__time_", What::Plain));
-    let message = ("COM-RINGSIDE-MESSAGE".to_owned(), "onCuePoint".to_owned());
+    let value = Value::Text("onCuePoint".to_owned());
+    let message = ("COM-RINGSIDE-MESSAGE".to_owned(), value);
     assert_eq!(bare.attributes, [message], "what cannot be quoted is left out");
     let broken = of_message(&with("/DA0AAAA"));
     assert_eq!(

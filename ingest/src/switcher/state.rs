@@ -6,6 +6,7 @@ use bytes::Bytes;
 use feed::Cue;
 use hls::time::Grid;
 
+use crate::interstitials::Book;
 use crate::onair::{Choice, Shown};
 use crate::report::{Order, Output, Unfit};
 
@@ -21,6 +22,7 @@ pub(crate) struct State {
     output: Mutex<Output>,
     thumbnail: Mutex<Option<Bytes>>,
     orders: Mutex<Vec<Order>>,
+    interstitials: Mutex<Book>,
 }
 
 impl State {
@@ -59,10 +61,15 @@ impl State {
     pub(crate) fn take_orders(&self, grid: &Grid, now: u64) -> Vec<Cue> {
         let orders = std::mem::take(&mut *self.orders());
         // They were fit when they were taken.
-        orders
-            .iter()
-            .filter_map(|order| order.cue(grid, now).ok())
-            .collect()
+        let cues = orders.iter().filter_map(|order| order.cue(grid, now).ok());
+        cues.chain(self.interstitials().take(now)).collect()
+    }
+
+    /// What was ordered of interstitials.
+    pub(crate) fn interstitials(&self) -> MutexGuard<'_, Book> {
+        self.interstitials
+            .lock()
+            .expect("nothing panics while it holds the book")
     }
 
     fn orders(&self) -> MutexGuard<'_, Vec<Order>> {

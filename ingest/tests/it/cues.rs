@@ -296,7 +296,8 @@ async fn an_operator_sets_a_break_and_is_told_what_does_not_fit() {
         assert_eq!((first.kind, last.kind), (Kind::Out, Kind::In));
         assert_eq!((first.id.as_str(), last.id.as_str()), ("ad-1", "ad-1"));
         assert_eq!(first.duration, Some(Duration::from_secs(30)));
-        assert_eq!(first.attributes, [("LEVEL".to_owned(), "3".to_owned())]);
+        let level = hls::playlist::Value::Text("3".to_owned());
+        assert_eq!(first.attributes, [("LEVEL".to_owned(), level)]);
         assert!(
             (before + 75..before + 75 + 45).contains(&first.frame),
             "{before} and {}",

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
+use hls::playlist::{Place, Trigger, Value};
 
 use crate::wire::{get_bytes, get_flag, get_text, put_bytes, put_said};
 
@@ -17,7 +18,7 @@ pub const ATTRIBUTES_MAX: usize = 16;
 /// Longest name of an attribute, bytes.
 pub const NAME_BYTES_MAX: usize = 64;
 /// Longest value of an attribute, bytes of UTF-8.
-pub const VALUE_BYTES_MAX: usize = 256;
+pub const VALUE_BYTES_MAX: usize = 1_024;
 /// Longest duration of a cue.
 pub const DURATION_MAX: Duration = Duration::from_hours(24);
 
@@ -30,6 +31,10 @@ pub enum Kind {
     In,
     /// Neither: something happens here, perhaps for a while.
     Plain,
+    /// More attributes of this id; nothing else of it counts.
+    More,
+    /// What has this id does not take place, unless it has begun; nothing else of it counts.
+    Cancel,
 }
 
 /// One cue. The same id means the same happening: what comes again says nothing new.
@@ -47,8 +52,10 @@ pub struct Cue {
     pub duration: Option<Duration>,
     /// The splice_info_section that says so; empty where there is none, at most [`SECTION_BYTES_MAX`].
     pub section: Bytes,
-    /// More about it, at most [`ATTRIBUTES_MAX`]; see [`is_name`] and [`is_value`].
-    pub attributes: Vec<(String, String)>,
+    /// When it is, in place of its time.
+    pub trigger: Option<Trigger>,
+    /// More about it, at most [`ATTRIBUTES_MAX`]; see [`is_name`] and, of texts, [`is_value`].
+    pub attributes: Vec<(String, Value)>,
 }
 
 /// Whether a text may be a cue's id: letters, digits and `._:-`.
@@ -85,16 +92,19 @@ pub(crate) fn put(cue: &Cue, out: &mut BytesMut) {
         Kind::Out => 1,
         Kind::In => 2,
         Kind::Plain => 3,
+        Kind::More => 4,
+        Kind::Cancel => 5,
     });
     out.put_u8(u8::from(cue.duration.is_some()));
     if let Some(duration) = cue.duration {
         out.put_u64(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX));
     }
     put_bytes(&cue.section, out);
+    out.put_u8(cue.trigger.map_or(0, bits));
     out.put_u16(u16::try_from(cue.attributes.len()).unwrap_or(u16::MAX));
     for (name, value) in &cue.attributes {
         put_bytes(name.as_bytes(), out);
-        put_bytes(value.as_bytes(), out);
+        put_value(value, out);
     }
 }
 
@@ -111,6 +121,8 @@ pub(crate) fn get(body: &mut Bytes) -> Option<Cue> {
             1 => Kind::Out,
             2 => Kind::In,
             3 => Kind::Plain,
+            4 => Kind::More,
+            5 => Kind::Cancel,
             _ => return None,
         },
         duration: match get_flag(body)? {
@@ -123,19 +135,70 @@ pub(crate) fn get(body: &mut Bytes) -> Option<Cue> {
             false => None,
         },
         section: get_bytes(body).filter(|section| section.len() <= SECTION_BYTES_MAX)?,
+        trigger: get_trigger(body)?,
         attributes: get_attributes(body)?,
     })
 }
 
-fn get_attributes(body: &mut Bytes) -> Option<Vec<(String, String)>> {
+const TEXT: u8 = 1;
+const NUMBER: u8 = 2;
+
+fn put_value(value: &Value, out: &mut BytesMut) {
+    match value {
+        Value::Text(text) => {
+            out.put_u8(TEXT);
+            put_bytes(text.as_bytes(), out);
+        }
+        Value::Number(thousandths) => {
+            out.put_u8(NUMBER);
+            out.put_i64(*thousandths);
+        }
+    }
+}
+
+fn get_value(body: &mut Bytes) -> Option<Value> {
+    match body.try_get_u8().ok()? {
+        TEXT => get_text(body).filter(|value| is_value(value)).map(Value::Text),
+        NUMBER => body.try_get_i64().ok().map(Value::Number),
+        _ => None,
+    }
+}
+
+const BEFORE: u8 = 1;
+const AFTER: u8 = 2;
+const ONCE: u8 = 4;
+
+/// Never zero: that is no trigger.
+fn bits(trigger: Trigger) -> u8 {
+    let place = match trigger.place {
+        Some(Place::Before) => BEFORE,
+        Some(Place::After) => AFTER,
+        None => 0,
+    };
+    place | if trigger.once { ONCE } else { 0 }
+}
+
+/// The outer `None` is a malformed message.
+fn get_trigger(body: &mut Bytes) -> Option<Option<Trigger>> {
+    let bits = body.try_get_u8().ok()?;
+    let place = match bits & !ONCE {
+        0 => None,
+        BEFORE => Some(Place::Before),
+        AFTER => Some(Place::After),
+        _ => return None,
+    };
+    let once = bits & ONCE != 0;
+    Some((bits != 0).then_some(Trigger { place, once }))
+}
+
+fn get_attributes(body: &mut Bytes) -> Option<Vec<(String, Value)>> {
     let count = usize::from(body.try_get_u16().ok()?);
     if count > ATTRIBUTES_MAX {
         return None;
     }
     let pair = |_| {
         let name = get_text(body).filter(|name| is_name(name))?;
-        let value = get_text(body).filter(|value| is_value(value))?;
-        Some((name, value))
+        Some((name, get_value(body)?))
     };
     (0..count).map(pair).collect()
 }
@@ -153,7 +216,14 @@ mod tests {
             kind: Kind::Out,
             duration: Some(Duration::from_secs(30)),
             section: Bytes::from_static(&[0xFC, 0x30]),
-            attributes: vec![("NAME".to_owned(), "A, b = \u{e9}".to_owned())],
+            trigger: Some(Trigger {
+                place: Some(Place::Before),
+                once: true,
+            }),
+            attributes: vec![
+                ("NAME".to_owned(), Value::Text("A, b = \u{e9}".to_owned())),
+                ("X".to_owned(), Value::Number(i64::MIN)),
+            ],
         }
     }
 
@@ -166,16 +236,29 @@ mod tests {
 
     #[test]
     fn every_kind_comes_as_it_was_sent() {
-        for kind in [Kind::Out, Kind::In, Kind::Plain] {
+        for kind in [Kind::Out, Kind::In, Kind::Plain, Kind::More, Kind::Cancel] {
             for class in [None, cue().class] {
                 let sent = Cue { kind, class, ..cue() };
                 let got = there_and_back(sent.clone());
                 assert_eq!(got, Ok(Some(Message::Cue(Box::new(sent)))));
             }
         }
+        for place in [None, Some(Place::Before), Some(Place::After)] {
+            for trigger in [None, Some(Trigger { place, once: true })] {
+                let sent = Cue { trigger, ..cue() };
+                let got = there_and_back(sent.clone());
+                assert_eq!(got, Ok(Some(Message::Cue(Box::new(sent)))));
+            }
+        }
         let longest = Cue {
             section: vec![0xFC; SECTION_BYTES_MAX].into(),
-            attributes: vec![("X".repeat(NAME_BYTES_MAX), "y".repeat(VALUE_BYTES_MAX)); ATTRIBUTES_MAX],
+            attributes: vec![
+                (
+                    "X".repeat(NAME_BYTES_MAX),
+                    Value::Text("y".repeat(VALUE_BYTES_MAX))
+                );
+                ATTRIBUTES_MAX
+            ],
             duration: Some(DURATION_MAX),
             ..cue()
         };
@@ -184,7 +267,7 @@ mod tests {
 
     #[test]
     fn what_is_over_a_bound_or_could_not_be_quoted_is_malformed() {
-        let said = |name: &str, value: &str| vec![(name.to_owned(), value.to_owned())];
+        let said = |name: &str, value: &str| vec![(name.to_owned(), Value::Text(value.to_owned()))];
         let id = |id: &str| Cue {
             id: id.to_owned(),
             ..cue()
@@ -200,7 +283,7 @@ mod tests {
             attributes(said("A", "a\"b")),
             attributes(said("A", "a\nb")),
             attributes(said("A", &"v".repeat(VALUE_BYTES_MAX + 1))),
-            attributes(vec![("A".to_owned(), "v".to_owned()); ATTRIBUTES_MAX + 1]),
+            attributes(vec![("A".to_owned(), Value::Number(0)); ATTRIBUTES_MAX + 1]),
             Cue {
                 class: Some("\"".to_owned()),
                 ..cue()

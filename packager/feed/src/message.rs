@@ -7,7 +7,7 @@ use hls::time::Grid;
 use crate::cue::Cue;
 
 /// Version of this protocol; a peer with another one is refused.
-pub const PROTOCOL: u16 = 3;
+pub const PROTOCOL: u16 = 4;
 
 /// Longest language tag of a track, bytes (RFC 5646 §4.4.1: no registered tag needs more).
 pub const LANGUAGE_BYTES_MAX: usize = 35;

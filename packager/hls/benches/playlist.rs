@@ -213,6 +213,7 @@ fn date() -> playlist::DateRange {
         planned: Some(Duration::from_secs(30)),
         duration: None,
         sections: vec![(playlist::Splice::Out, vec![0xfc; 32])],
+        trigger: None,
         attributes: Vec::new(),
     }
 }

@@ -26,7 +26,7 @@ use crate::reload::Position;
 use crate::time::Grid;
 
 use dates::Dates;
-pub use dates::{DATES_MAX, Mark, MarkKind, Marked};
+pub use dates::{ATTRIBUTES_MAX, DATES_MAX, Mark, MarkKind, Marked};
 use lives::Lives;
 pub use lives::{DISCONTINUITIES_MAX, Life};
 

@@ -241,6 +241,7 @@ fn a_date_range_is_new_for_as_long_as_can_be_skipped() {
         kind: feed::cue::Kind::Plain,
         duration: None,
         section: Bytes::new(),
+        trigger: None,
         attributes: Vec::new(),
     };
     assert!(!view(&mut machine, 0).contains("DATERANGE:"));

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use hls::id::{Cell, Msn};
 
 /// Version of what is on disk; an event of another one is not gone on with.
-pub(crate) const VERSION: u32 = 2;
+pub(crate) const VERSION: u32 = 3;
 
 pub(crate) const HEADER: &str = "event.json";
 const LOCK: &str = ".lock";

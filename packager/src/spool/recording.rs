@@ -285,7 +285,11 @@ impl List {
         let Some(whole) = timeline.position().and_then(|position| position.whole) else {
             return;
         };
-        self.date(timeline.dates());
+        let end = self.grid.frame_time(
+            self.grid
+                .first_frame(timeline.newest().unwrap_or_default().next()),
+        );
+        self.date(timeline.dates(), end);
         // Where the tape began anew, nothing is known of what is in between.
         self.next = self.next.max(timeline.oldest());
         while self.next <= whole {
@@ -337,7 +341,10 @@ impl List {
         }
     }
 
-    fn date(&mut self, listed: &[DateRange]) {
+    /// What would come behind `end` and is listed no more was cancelled.
+    fn date(&mut self, listed: &[DateRange], end: Duration) {
+        let stays = |known: &DateRange| known.start < end || listed.iter().any(|range| range.id == known.id);
+        self.dates.retain(stays);
         for range in listed {
             match self.dates.iter_mut().find(|known| known.id == range.id) {
                 Some(known) => known.clone_from(range),
@@ -529,5 +536,27 @@ mod tests {
             .collect();
         assert_eq!((tags.iter().sum::<u64>(), tags[11]), (1, 1));
         assert_eq!((gaps(&parsed), parsed.ended), (vec![9, 10, 11], true));
+    }
+
+    #[test]
+    fn what_was_cancelled_before_it_began_is_not_in_the_recording() {
+        let mut recording = recording(0..0);
+        let plain = |id: &str, cell: u64, kind| feed::Cue {
+            frame: cell * 15,
+            kind,
+            ..cue(id)
+        };
+        let ids = |recording: &Recording| -> Vec<String> {
+            let dates = recording.playlist(0).unwrap().1;
+            dates.into_iter().map(|range| range.id).collect()
+        };
+        for id in ["goes", "stays"] {
+            recording.play(&Entry::Cue(plain(id, FIRST.0 + 40, feed::cue::Kind::Plain)));
+        }
+        (0..12).for_each(|n| recording.play(&kept(FIRST.0 + n)));
+        assert_eq!(ids(&recording), ["goes", "stays"]);
+        recording.play(&Entry::Cue(plain("goes", 0, feed::cue::Kind::Cancel)));
+        (12..60).for_each(|n| recording.play(&kept(FIRST.0 + n)));
+        assert_eq!(ids(&recording), ["stays"]);
     }
 }

@@ -61,6 +61,7 @@ pub(crate) fn cue(id: &str) -> Cue {
         kind: Kind::Out,
         duration: None,
         section: Bytes::new(),
+        trigger: None,
         attributes: Vec::new(),
     }
 }

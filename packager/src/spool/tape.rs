@@ -129,9 +129,12 @@ pub(crate) fn mark(cue: &Cue, grid: &Grid) -> Mark {
             Kind::Out => MarkKind::Out,
             Kind::In => MarkKind::In,
             Kind::Plain => MarkKind::Plain,
+            Kind::More => MarkKind::More,
+            Kind::Cancel => MarkKind::Cancel,
         },
         duration: cue.duration,
         section: cue.section.to_vec(),
+        trigger: cue.trigger,
         attributes: cue.attributes.clone(),
     }
 }

@@ -42,3 +42,5 @@ mod s3;
 mod sealed;
 #[cfg(test)]
 mod stage;
+#[cfg(test)]
+mod steering;

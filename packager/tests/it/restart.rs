@@ -11,6 +11,7 @@ use hls::check::{self, Sibling};
 use hls::id::{Cell, Msn};
 use hls::path::Object;
 use hls::playlist::{Parsed, parse};
+use hls::playlist::{Trigger, Value};
 use tokio::time::{sleep, timeout};
 
 use crate::process::Process;
@@ -118,7 +119,22 @@ fn cue(id: &str, cell: Cell, kind: Kind) -> Cue {
         kind,
         duration: None,
         section: Bytes::new(),
-        attributes: vec![("SPOT".to_owned(), "1".to_owned())],
+        trigger: None,
+        attributes: vec![("SPOT".to_owned(), Value::Text("1".to_owned()))],
+    }
+}
+
+fn interstitial(id: &str, cell: Cell) -> Cue {
+    let uri = Value::Text("https://ads.example/a.m3u8".to_owned());
+    Cue {
+        class: Some("com.apple.hls.interstitial".to_owned()),
+        duration: Some(std::time::Duration::from_secs(15)),
+        trigger: Some(Trigger {
+            place: None,
+            once: true,
+        }),
+        attributes: vec![("ASSET-URI".to_owned(), uri)],
+        ..cue(id, cell, Kind::Plain)
     }
 }
 
@@ -131,11 +147,29 @@ async fn a_packager_that_is_killed_goes_on_where_it_was() {
     stage.restart(6, true).await;
     stage.feed(60).await;
     stage.cue(cue("break", Cell(stage.next.0 + 2), Kind::Out)).await;
+    for id in ["spot", "never"] {
+        stage.cue(interstitial(id, Cell(stage.next.0 + 80))).await;
+    }
+    let limit = ("PLAYOUT-LIMIT".to_owned(), Value::Number(7_500));
+    let more = Cue {
+        attributes: vec![limit],
+        ..cue("spot", Cell(0), Kind::More)
+    };
+    stage.cue(more).await;
     stage.feed_with_gaps(&[1]).await;
-    stage.feed(46).await;
+    stage.feed(23).await;
+    stage.cue(cue("never", Cell(0), Kind::Cancel)).await;
+    stage.feed(23).await;
     let before = texts(&stage).await;
     let multivariant = stage.reader.get("index.m3u8").await;
     assert!(before[0].contains("ID=\"break\"") && !gaps(&before[1]).is_empty());
+    let asset =
+        ",CUE=\"ONCE\",DURATION=15.00000,X-ASSET-URI=\"https://ads.example/a.m3u8\",X-PLAYOUT-LIMIT=7.500\n";
+    assert!(
+        before[0].contains(asset) && !before[0].contains("ID=\"never\""),
+        "{}",
+        before[0]
+    );
     let mut held = objects(&stage, &before).await;
     // What has left the playlist a moment ago is still there.
     for cell in stage.next.0 - 40..stage.next.0 {
@@ -333,7 +367,7 @@ async fn an_unknown_version_is_left_alone_and_the_stream_begins_anew() {
     process.kill();
     let header = event(dir.path()).join("event.json");
     let text = fs::read_to_string(&header).unwrap();
-    fs::write(&header, text.replace("\"version\": 2", "\"version\": 9")).unwrap();
+    fs::write(&header, text.replace("\"version\": 3", "\"version\": 9")).unwrap();
     let process = Process::start(dir.path());
     stage.moved(process.addresses());
     assert_eq!(stage.reader.get("360p/media.m3u8").await.status, 404);

@@ -223,6 +223,7 @@ fn cue(n: u64) -> Cue {
         kind: feed::cue::Kind::Plain,
         duration: None,
         section: Bytes::new(),
+        trigger: None,
         attributes: Vec::new(),
     }
 }

@@ -25,7 +25,7 @@ const NAMES: [(&str, Form); 12] = [
     ("ID", is_quoted),
     ("CLASS", is_quoted),
     ("START-DATE", is_quoted),
-    ("CUE", is_quoted),
+    ("CUE", is_trigger),
     ("END-DATE", is_quoted),
     ("DURATION", is_seconds),
     ("PLANNED-DURATION", is_seconds),
@@ -38,6 +38,13 @@ const NAMES: [(&str, Form); 12] = [
 
 fn is_quoted(value: &str) -> bool {
     value.len() > 2 && value.starts_with('"') && value.ends_with('"')
+}
+
+/// §4.4.5.1: PRE, POST and ONCE, of which PRE and POST exclude each other.
+fn is_trigger(value: &str) -> bool {
+    let words: Vec<&str> = value.trim_matches('"').split(',').collect();
+    let known = |word: &&str| ["PRE", "POST", "ONCE"].contains(word);
+    is_quoted(value) && words.iter().all(known) && !(words.contains(&"PRE") && words.contains(&"POST"))
 }
 
 /// §4.4.5.1: decimal, and never negative.

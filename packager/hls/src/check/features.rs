@@ -126,6 +126,7 @@ fn rule_84_an_interstitial_names_its_assets(text: &str) -> Vec<String> {
         let assets = ["X-ASSET-URI", "X-ASSET-LIST"].into_iter().filter_map(of);
         let assets: Vec<_> = assets.collect();
         let named = assets.len() == 1 && assets.iter().all(|uri| uri.len() > 2 && uri.starts_with('"'));
+        let absolute = of("X-ASSET-URI").is_none_or(|uri| uri.contains("://"));
         let number = |name| of(name).is_none_or(|value| value.parse::<f64>().is_ok_and(f64::is_finite));
         let positive = |name| of(name).is_none_or(|value| value.parse::<f64>().is_ok_and(|n| n >= 0.0));
         let among = |name, known: &[&str]| {
@@ -136,9 +137,11 @@ fn rule_84_an_interstitial_names_its_assets(text: &str) -> Vec<String> {
             })
         };
         !(named
+            && absolute
             && number("X-RESUME-OFFSET")
             && positive("X-PLAYOUT-LIMIT")
             && among("X-SNAP", &["OUT", "IN"])
+            && among("X-CONTENT-MAY-VARY", &["YES", "NO"])
             && among("X-RESTRICT", &["SKIP", "JUMP"])
             && among("X-TIMELINE-OCCUPIES", &["POINT", "RANGE"])
             && among("X-TIMELINE-STYLE", &["HIGHLIGHT", "PRIMARY"]))

@@ -7,17 +7,19 @@ mod dvr;
 mod frames;
 mod parse;
 mod render;
+mod steering;
 
 use std::time::Duration;
 
 use crate::id::{Msn, PartIndex, TrackId};
 use crate::path::KeyId;
 
-pub use date::{DateRange, Splice};
+pub use date::{DateRange, Place, Splice, Trigger, Value};
 pub use dvr::{Dvr, Kind, SEGMENTS_PER_CHUNK};
 pub use frames::{Frame, Range};
 pub use parse::{Error, PLAYLIST_BYTES_MAX, Parsed, Segment as ParsedSegment, parse};
 pub(crate) use parse::{attribute, attributes};
+pub use steering::Steering;
 
 /// A live media playlist.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -21,6 +21,7 @@ fn rule_80_date_ranges_are_well_formed() {
         ",DURATION=0.5,END-DATE=\"2026-07-15T11:33:00.500Z\"",
         ",PLANNED-DURATION=30,SCTE35-OUT=0xfC30,X-COM-A=\"x, y\",X-COM-B=-1.5,X-COM-C=0x00",
         ",CUE=\"PRE,ONCE\"",
+        ",CUE=\"POST\"",
     ] {
         clean(&playlist(&with(&[&format!("{GOOD}{more}")])));
     }
@@ -41,6 +42,9 @@ fn rule_80_date_ranges_are_well_formed() {
         ",SCTE35-IN=FC30",
         ",SCTE35-CMD=0xFC3",
         ",X-COM-A=word",
+        ",CUE=PRE",
+        ",CUE=\"MID\"",
+        ",CUE=\"PRE,POST\"",
         ",END-ON-NEXT=YES",
         ",END-ON-NEXT=NO,CLASS=\"c\"",
         ",CLASS=\"c\",END-ON-NEXT=YES,DURATION=1",

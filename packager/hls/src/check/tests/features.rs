@@ -39,16 +39,22 @@ fn rule_83_splices_are_whole_sections() {
 #[test]
 fn rule_84_an_interstitial_names_its_assets() {
     let line = |more: &str| format!("{RANGE},CLASS=\"com.apple.hls.interstitial\"{more}\n");
-    let good = line(",X-ASSET-URI=\"a.m3u8\",X-RESUME-OFFSET=-1.5,X-PLAYOUT-LIMIT=15,X-SNAP=\"OUT,IN\"")
-        + &line(",X-ASSET-LIST=\"a.json\",X-RESTRICT=\"SKIP,JUMP\",X-TIMELINE-OCCUPIES=\"RANGE\"");
+    let good = line(
+        ",X-ASSET-URI=\"https://a/a.m3u8\",X-RESUME-OFFSET=-1.5,X-PLAYOUT-LIMIT=15,X-SNAP=\"OUT,IN\"",
+    ) + &line(
+        ",X-ASSET-LIST=\"a.json\",X-RESTRICT=\"SKIP,JUMP\",X-TIMELINE-OCCUPIES=\"RANGE\",X-CONTENT-MAY-VARY=\"NO\"",
+    );
     let bad = [
         "",
-        ",X-ASSET-URI=\"a\",X-ASSET-LIST=\"b\"",
+        ",X-ASSET-URI=\"https://a\",X-ASSET-LIST=\"b\"",
         ",X-ASSET-URI=\"\"",
-        ",X-ASSET-URI=\"a\",X-RESUME-OFFSET=\"0\"",
-        ",X-ASSET-URI=\"a\",X-PLAYOUT-LIMIT=-1",
-        ",X-ASSET-URI=\"a\",X-SNAP=\"BOTH\"",
-        ",X-ASSET-URI=\"a\",X-RESTRICT=\"SEEK\"",
+        ",X-ASSET-URI=\"a.m3u8\"",
+        ",X-ASSET-LIST=\"a.json\",X-TIMELINE-STYLE=\"BOLD\"",
+        ",X-ASSET-LIST=\"a.json\",X-CONTENT-MAY-VARY=\"MAYBE\"",
+        ",X-ASSET-URI=\"https://a\",X-RESUME-OFFSET=\"0\"",
+        ",X-ASSET-URI=\"https://a\",X-PLAYOUT-LIMIT=-1",
+        ",X-ASSET-URI=\"https://a\",X-SNAP=\"BOTH\"",
+        ",X-ASSET-URI=\"https://a\",X-RESTRICT=\"SEEK\"",
     ];
     let bad = bad.map(line);
     put(

@@ -1,5 +1,5 @@
 use super::*;
-use crate::playlist::{Audio, Multivariant, Variant};
+use crate::playlist::{Audio, Multivariant, Steering, Variant};
 
 pub(super) fn stream() -> Multivariant {
     let audio = |name: &str, language: Option<&str>| Audio {
@@ -88,6 +88,29 @@ fn rule_88_steering_has_a_server_and_pathways() {
     ] {
         only(88, &multivariant(&steered.replace(from, to)));
     }
+}
+
+#[test]
+fn steering_is_announced_once_and_every_variant_is_of_the_pathway() {
+    let steering = Steering {
+        server: "https://steer.example/manifest?event=1".to_owned(),
+        pathway: "cdn-a".to_owned(),
+    };
+    let plain = stream().render_dvr(true);
+    let steered = steering.announced(&plain);
+    clean(&multivariant(&steered));
+    let tag = "#EXT-X-CONTENT-STEERING:SERVER-URI=\"https://steer.example/manifest?event=1\",PATHWAY-ID=\"cdn-a\"\n";
+    let (attribute, variants) = ("PATHWAY-ID=\"cdn-a\",", plain.matches("-INF:").count());
+    assert_eq!(
+        (steered.matches(tag).count(), steered.matches(attribute).count()),
+        (1, variants)
+    );
+    assert_eq!(
+        steered.replace(tag, "").replace(attribute, ""),
+        plain,
+        "and nothing else is said"
+    );
+    only(88, &multivariant(&steered.replace(attribute, "")));
 }
 
 #[test]

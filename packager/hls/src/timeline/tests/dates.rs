@@ -1,5 +1,5 @@
 use super::*;
-use crate::playlist::parse;
+use crate::playlist::{Place, Trigger, Value, parse};
 use crate::timeline::stage::life;
 
 fn mark(id: &str, kind: MarkKind, at: Duration) -> Mark {
@@ -10,6 +10,7 @@ fn mark(id: &str, kind: MarkKind, at: Duration) -> Mark {
         kind,
         duration: None,
         section: vec![0xFC, 0x30],
+        trigger: None,
         attributes: Vec::new(),
     }
 }
@@ -47,7 +48,7 @@ fn rfc8216bis_4_4_5_1_1_an_out_and_its_in_are_one_date_range() {
     let out = Mark {
         duration: Some(30 * SECOND),
         class: Some("a, b".to_owned()),
-        attributes: vec![("COM-RINGSIDE-NAME".to_owned(), "c=\u{e9}".to_owned())],
+        attributes: vec![("COM-RINGSIDE-NAME".to_owned(), Value::Text("c=\u{e9}".to_owned()))],
         ..mark("e-1", MarkKind::Out, now(&stage) + 4 * SECOND)
     };
     let start = out.at;
@@ -145,4 +146,78 @@ fn what_was_said_before_the_first_cell_and_before_another_ladder_stays() {
         stage.timeline.mark(mark("late", MarkKind::Plain, at)),
         Marked::Refused
     );
+}
+
+fn interstitial(id: &str, at: Duration) -> Mark {
+    Mark {
+        class: Some("com.apple.hls.interstitial".to_owned()),
+        duration: Some(4 * SECOND),
+        section: Vec::new(),
+        attributes: vec![(
+            "ASSET-URI".to_owned(),
+            Value::Text("https://ads.example/a.m3u8".to_owned()),
+        )],
+        ..mark(id, MarkKind::Plain, at)
+    }
+}
+
+#[test]
+fn rfc8216bis_d_2_an_interstitial_grows_and_never_changes() {
+    let mut stage = Stage::usual();
+    stage.feed(SEGMENT);
+    let trigger = Trigger {
+        place: Some(Place::Before),
+        once: true,
+    };
+    let first = Mark {
+        trigger: Some(trigger),
+        ..interstitial("i-1", now(&stage) + 4 * SECOND)
+    };
+    stage.timeline.mark(first.clone());
+    feed_by_the_rules(&mut stage, 20);
+    let said = "ID=\"i-1\",CLASS=\"com.apple.hls.interstitial\",START-DATE=\"2026-07-14T22:13:26.000Z\",\
+                CUE=\"PRE,ONCE\",DURATION=4.00000,X-ASSET-URI=\"https://ads.example/a.m3u8\"";
+    assert_eq!(dates(&stage), [said]);
+    let more = |name: &str, value| Mark {
+        attributes: vec![(name.to_owned(), value)],
+        ..mark("i-1", MarkKind::More, Duration::ZERO)
+    };
+    let limit = more("PLAYOUT-LIMIT", Value::Number(2_500));
+    assert_eq!(stage.timeline.mark(limit.clone()), Marked::Listed);
+    feed_by_the_rules(&mut stage, 1);
+    for known in [limit, more("PLAYOUT-LIMIT", Value::Number(1_000)), first] {
+        assert_eq!(stage.timeline.mark(known), Marked::Known);
+    }
+    feed_by_the_rules(&mut stage, 1);
+    assert_eq!(dates(&stage), [format!("{said},X-PLAYOUT-LIMIT=2.500")]);
+    for n in 2..ATTRIBUTES_MAX {
+        stage.timeline.mark(more(&format!("N-{n}"), Value::Number(0)));
+    }
+    let beyond = more("ONE-MORE", Value::Number(0));
+    assert_eq!(stage.timeline.mark(beyond), Marked::Refused);
+    let unknown = mark("i-2", MarkKind::More, Duration::ZERO);
+    assert_eq!(stage.timeline.mark(unknown), Marked::Refused);
+}
+
+#[test]
+fn rfc8216bis_6_2_1_what_has_not_begun_can_be_cancelled() {
+    let mut stage = Stage::usual();
+    stage.feed(SEGMENT);
+    let cancel = |id: &str| mark(id, MarkKind::Cancel, Duration::ZERO);
+    let at = now(&stage) + 2 * SECOND;
+    stage.timeline.mark(interstitial("goes", at));
+    stage.timeline.mark(interstitial("stays", at));
+    feed_by_the_rules(&mut stage, 4);
+    assert_eq!((dates(&stage).len(), now(&stage)), (2, at));
+    assert_eq!(stage.timeline.mark(cancel("goes")), Marked::Listed);
+    assert_eq!(stage.timeline.mark(cancel("goes")), Marked::Known);
+    feed_by_the_rules(&mut stage, 1);
+    assert_eq!(stage.timeline.mark(cancel("stays")), Marked::Refused);
+    feed_by_the_rules(&mut stage, 1);
+    assert!(matches!(&dates(&stage)[..], [only] if only.starts_with("ID=\"stays\"")));
+    // Both said again to one that was away: nobody has seen it.
+    stage.timeline.mark(interstitial("goes", at));
+    assert_eq!(stage.timeline.mark(cancel("goes")), Marked::Listed);
+    feed_by_the_rules(&mut stage, 1);
+    assert_eq!(dates(&stage).len(), 1);
 }

@@ -3,6 +3,7 @@
 
 use super::*;
 use crate::check::delta::{Update, check};
+use crate::playlist::Value;
 use crate::playlist::delta::{self, History, derive, merge};
 use crate::timeline::stage::life;
 
@@ -30,7 +31,13 @@ enum Step {
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let kinds = prop::sample::select(vec![MarkKind::Out, MarkKind::In, MarkKind::Plain]);
+    let kinds = prop::sample::select(vec![
+        MarkKind::Out,
+        MarkKind::In,
+        MarkKind::Plain,
+        MarkKind::More,
+        MarkKind::Cancel,
+    ]);
     let cue = (0u8..6, kinds, 0u64..20, prop::option::of(0u64..30));
     let step = prop_oneof![
         5 => (1u64..30).prop_map(Step::Cells),
@@ -197,6 +204,14 @@ impl Life {
                 let id = match kind {
                     MarkKind::In => format!("{id}"),
                     MarkKind::Out | MarkKind::Plain => format!("{id}-{}", self.next()),
+                    MarkKind::More | MarkKind::Cancel => {
+                        let known = self.stage.timeline.dates().iter().cycle();
+                        known
+                            .skip(id.into())
+                            .map(|range| range.id.clone())
+                            .next()
+                            .unwrap_or_default()
+                    }
                 };
                 let _marked_or_not = self.stage.timeline.mark(Mark {
                     id,
@@ -205,7 +220,8 @@ impl Life {
                     kind,
                     duration: lasts.map(Duration::from_secs),
                     section: Vec::new(),
-                    attributes: Vec::new(),
+                    trigger: None,
+                    attributes: vec![(format!("N-{}", self.next()), Value::Number(1))],
                 });
             }
             Step::Restart => {
