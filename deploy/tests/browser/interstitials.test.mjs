@@ -2,7 +2,7 @@
 // RINGSIDE_BINARY names the server.
 
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { after, afterEach, before, beforeEach, test } from 'node:test';
 import { launch, open, untilState } from './browser.mjs';
 import { bare, serve } from './serve.mjs';
 
@@ -17,39 +17,40 @@ let server;
 let json;
 let asset;
 
-before(async () => {
+before(async () => { browser = await launch(); });
+after(() => browser?.close());
+// A page that comes later would still find the interstitials of the tests before it in the window.
+beforeEach(async () => {
   server = await serve();
   json = server.json;
   asset = await server.until('a recording', recorded);
-  browser = await launch();
 });
-after(async () => {
-  await browser?.close();
-  await server?.stop();
-});
+afterEach(() => server?.stop());
 
 const until = (...all) => server.until(...all);
 const place = (path) => new URL(path, json.playlist_url).href;
 const media = async () => (await fetch(place('180p/media.m3u8'))).text();
 
-/** The head of the recording as an event that has ended: playlists by the ends of their names. */
+/** Two whole segments of the recording as an event that has ended: playlists by the ends of their names. */
 async function recorded() {
-  const tracks = await Promise.all(['180p', 'audio'].map(head));
-  if (tracks.includes(null)) return null;
+  const found = await Promise.all(['180p', 'audio'].map(async (track) => {
+    const answer = await fetch(place(`${track}/dvr.m3u8`));
+    return { track, text: answer.ok ? await answer.text() : '' };
+  }));
+  // The first one may be cut short, and what was before a track's first unit is GAP: only what both tracks have whole.
+  const whole = ({ text }) => [...text.matchAll(/\n#EXT-X-PROGRAM-DATE-TIME:\S+\n#EXTINF:(\S+),\n(\S+)/g)]
+    .filter(([, duration]) => Math.abs(duration - ASSET_S / 2) < 0.1).map(([, , uri]) => uri);
+  const [pictures, sounds] = found.map(whole);
+  const both = pictures.filter((uri) => sounds.includes(uri)).slice(0, 2);
+  if (both.length < 2) return null;
   const multivariant = await (await fetch(json.playlist_url)).text();
-  return { '': multivariant.replaceAll(/(180p|audio)\/media\.m3u8/g, `${SPOT}?$1`), '180p': tracks[0], audio: tracks[1] };
-}
-
-async function head(track) {
-  const answer = await fetch(place(`${track}/dvr.m3u8`));
-  if (!answer.ok) return null;
-  const text = await answer.text();
-  // What was before its first picture is GAP.
-  const segments = [...text.matchAll(/\n#EXT-X-PROGRAM-DATE-TIME:\S+\n(#EXTINF:\S+)\n(\S+)/g)].slice(0, 2);
-  if (segments.length < 2) return null;
-  const map = /^#EXT-X-MAP:URI="([^"]+)"/m.exec(text)[1];
-  const list = segments.map(([, duration, uri]) => `${duration}\n${place(`${track}/${uri}`)}\n`);
-  return `#EXTM3U\n#EXT-X-VERSION:6\n#EXT-X-TARGETDURATION:2\n#EXT-X-PLAYLIST-TYPE:VOD\n#EXT-X-MAP:URI="${place(`${track}/${map}`)}"\n${list.join('')}#EXT-X-ENDLIST\n`;
+  const all = { '': multivariant.replaceAll(/(180p|audio)\/media\.m3u8/g, `${SPOT}?$1`) };
+  for (const { track, text } of found) {
+    const map = /^#EXT-X-MAP:URI="([^"]+)"/m.exec(text)[1];
+    const list = both.map((uri) => `#EXTINF:${ASSET_S / 2},\n${place(`${track}/${uri}`)}\n`);
+    all[track] = `#EXTM3U\n#EXT-X-VERSION:6\n#EXT-X-TARGETDURATION:2\n#EXT-X-PLAYLIST-TYPE:VOD\n#EXT-X-MAP:URI="${place(`${track}/${map}`)}"\n${list.join('')}#EXT-X-ENDLIST\n`;
+  }
+  return all;
 }
 
 async function ask(method, path, body) {
@@ -81,13 +82,14 @@ const fulfil = (route) => {
   return route.fulfill({ contentType: 'application/vnd.apple.mpegurl', headers, body: asset[track] });
 };
 
-/** An interstitial ahead is played in place of the programme, which then goes on where the asset has ended. */
+/** An interstitial ahead is played in place of the programme, which then goes on where the asset has ended.
+ * With `once`, hls.js has it played by a player of its own wherever it begins, and never by the programme's. */
 async function plays(page, id, order) {
-  assert.equal((await post({ id, in_s: 4, duration_s: ASSET_S, ...order })).status, 202);
+  assert.equal((await post({ id, in_s: 4, duration_s: ASSET_S, cue: ['once'], ...order })).status, 202);
   const began = await happens(page, 'INTERSTITIAL_ASSET_STARTED', id, 20);
   const ended = await happens(page, 'INTERSTITIAL_ENDED', id, 15);
   const lasted = (ended.at - began.at) / 1_000;
-  assert.ok(Math.abs(lasted - ASSET_S) < 1.5, `the asset of ${ASSET_S} s took ${lasted} s`);
+  assert.ok(Math.abs(lasted - ASSET_S) < 1.5, `the asset of ${ASSET_S} s took ${lasted} s: ${JSON.stringify(await page.evaluate(() => window.seen))}`);
   const at = () => page.evaluate(() => document.querySelector('video').currentTime);
   const from = await at();
   await page.waitForFunction((time) => document.querySelector('video').currentTime > time + 3, from, { timeout: 15_000 });
