@@ -95,7 +95,7 @@ impl Packager {
             tracing::warn!("packager.encryption.serve_keys: whoever can play can have the keys");
         }
         let rule = Arc::new(rule);
-        let archive = archive(&config, &rule);
+        let archive = open_archive(&config, &rule);
         let streams = Arc::new(kept(&config, archive.as_ref(), rule).await);
         let feed = intake::bind(config.feed.listen).await?;
         let origin = listen::bind("origin", "origin.listen", config.origin.listen).await?;
@@ -173,7 +173,7 @@ impl Packager {
 }
 
 /// Without `data_dir` nothing is recorded, so nothing can be archived.
-fn archive(config: &Config, rule: &Arc<Rule>) -> Option<Arc<Archive>> {
+fn open_archive(config: &Config, rule: &Arc<Rule>) -> Option<Arc<Archive>> {
     let data_dir = config.data_dir.as_ref()?;
     match Archive::open(&config.archive, data_dir) {
         Ok(archive) => Some(Arc::new(archive.under(Arc::clone(rule)))),
