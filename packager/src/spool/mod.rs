@@ -14,6 +14,7 @@
 mod codec;
 pub(crate) mod disk;
 mod entry;
+mod event;
 mod load;
 mod queue;
 mod recording;
