@@ -116,9 +116,14 @@ pub(crate) fn same_owner(path: &Path) -> std::io::Result<()> {
     std::os::unix::fs::chown(path, Some(dir.uid()), Some(dir.gid()))
 }
 
-/// Waits for the lock of a file that a command is about to change; `command` is who else may hold it.
+/// Waits for the lock of a file that a command is about to change, whose directory is made; `command` is who else may
+/// hold it.
 #[cfg(any(feature = "ingest", feature = "edge"))]
 pub(crate) fn lock_beside(path: &Path, command: &str) -> anyhow::Result<fs::File> {
+    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty());
+    let dir = dir.unwrap_or(Path::new("."));
+    let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(dir);
+    made.with_context(|| format!("{} cannot be made", dir.display()))?;
     let mut beside = path.as_os_str().to_owned();
     beside.push(".lock");
     let beside = PathBuf::from(beside);

@@ -1,7 +1,6 @@
 //! The keys file under its lock: read, changed, written whole or not at all.
 
 use std::fs;
-use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -22,12 +21,6 @@ pub(super) struct Store {
 impl Store {
     /// Waits for the lock and reads. A file that makes no sense is left as it is.
     pub(super) fn open(path: &Path) -> Result<Self, Failure> {
-        let dir = path
-            .parent()
-            .filter(|dir| !dir.as_os_str().is_empty())
-            .unwrap_or(Path::new("."));
-        let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(dir);
-        made.with_context(|| format!("{} cannot be made", dir.display()))?;
         let lock = data::lock_beside(path, "ringside key")?;
         Ok(Self {
             file: Self::read(path)?,

@@ -1,10 +1,8 @@
 //! The file of token keys under its lock: read, changed, written whole or not at all.
 
 use std::fs;
-use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
 use gate::token::{Entry, File, Keys};
 
 use crate::cli::Failure;
@@ -21,12 +19,6 @@ pub(super) struct Store {
 impl Store {
     /// Waits for the lock and reads. A file that makes no sense is left as it is.
     pub(super) fn open(path: &Path) -> Result<Self, Failure> {
-        let dir = path
-            .parent()
-            .filter(|dir| !dir.as_os_str().is_empty())
-            .unwrap_or(Path::new("."));
-        let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(dir);
-        made.with_context(|| format!("{} cannot be made", dir.display()))?;
         let lock = data::lock_beside(path, "ringside token key")?;
         Ok(Self {
             file: Self::read(path)?,

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use fanout::Config;
 use gate::token::{Claims, Entry, File, Matches, Signer};
-use http_body_util::{BodyExt as _, Empty};
+use http_body_util::Empty;
 use tokio::time::{sleep, timeout};
 
 use crate::delivery::{Asked, between, edge_of};
@@ -40,18 +40,9 @@ fn token(key: &Entry, set: impl FnOnce(&mut Claims)) -> String {
 
 /// Asks for a whole path, on a connection that `reader` keeps.
 async fn get(reader: &Reader, path: &str) -> Exact {
-    let uri = format!("http://{}{path}", reader.origin).parse().unwrap();
-    let answer = async {
-        let (parts, body) = reader.client.get(uri).await.unwrap().into_parts();
-        Exact {
-            status: parts.status,
-            headers: parts.headers,
-            body: body.collect().await.unwrap().to_bytes(),
-        }
-    };
-    timeout(PATIENCE, answer)
-        .await
-        .expect("every request is answered")
+    let uri = format!("http://{}{path}", reader.origin);
+    let request = http::Request::get(uri).body(Empty::new()).unwrap();
+    reader.send(request).await
 }
 
 async fn status(reader: &Reader, path: &str) -> u16 {

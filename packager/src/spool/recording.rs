@@ -194,10 +194,8 @@ impl Recording {
 
     /// A key that listed segments are under, where keys are served.
     pub(crate) fn key(&self, kid: KeyId) -> Option<Bytes> {
-        let served = self.list.guard.served().into_iter();
-        served
-            .filter_map(|(known, key)| (known == kid).then_some(key))
-            .next()
+        let mut served = self.list.guard.served().into_iter();
+        served.find_map(|(known, key)| (known == kid).then_some(key))
     }
 
     /// What makes a segment of its parts.

@@ -92,7 +92,11 @@ impl Reader {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let request = request.body(Empty::new()).unwrap();
+        self.send(request.body(Empty::new()).unwrap()).await
+    }
+
+    /// The answer to a request as it is, on a connection that is kept.
+    pub(crate) async fn send(&self, request: http::Request<Empty<Bytes>>) -> Exact {
         let answer = async {
             let response = self.client.request(request).await.unwrap();
             let (parts, body) = response.into_parts();
