@@ -8,23 +8,29 @@ import sys
 import tempfile
 from pathlib import Path
 
+import edge
 import ingest
 import machine
 from sheet import INVALID, MISSED, Sheet
 
-SECTIONS = {"ingest": ingest.measure}
+SECTIONS = {"ingest": ingest.measure, "edge": edge.measure}
 
 
 def main():
     options = argparse.ArgumentParser(prog="deploy/bench", description=__doc__)
     options.add_argument("sections", nargs="*", help=f"some of {', '.join(SECTIONS)}; all where none is named")
     options.add_argument("--binary", required=True, help="a release build of ringside")
+    options.add_argument("--live", help="the bench `live` of the package loadtest; for the section edge")
+    options.add_argument("--sapflow", help="sapflow 0.1.0, to be compared with; for the section edge")
     options.add_argument("--quick", action="store_true", help="few repetitions: rough figures in some minutes")
     options.add_argument("--json", default="bench.json", help="where the figures go for machines")
     asked = options.parse_args()
     for name in asked.sections:
         if name not in SECTIONS:
             options.error(f"no section {name}")
+    sections = asked.sections or list(SECTIONS)
+    if "edge" in sections and not asked.live:
+        options.error("the section edge needs --live")
     # What was started ends with the `with` it was started in, also on these.
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: sys.exit(1))
@@ -34,8 +40,8 @@ def main():
         word("git", "-C", str(Path(__file__).parent), "rev-parse", "--short", "HEAD"),
         datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d"), machine.pressure(), asked.quick)
     with tempfile.TemporaryDirectory(prefix="ringside-bench-") as folder:
-        for name in asked.sections or SECTIONS:
-            SECTIONS[name](sheet, str(Path(asked.binary).resolve()), Path(folder), asked.quick)
+        for name in sections:
+            SECTIONS[name](sheet, str(Path(asked.binary).resolve()), Path(folder), asked)
     Path(asked.json).write_text(sheet.json() + "\n")
     print(sheet.markdown())
     machine.say(f"also in {asked.json}")

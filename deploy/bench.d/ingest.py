@@ -18,9 +18,9 @@ QUICK = {
     "limit": 5.5 * 60, "after": 110, "clip": 26, "pairs": 1, "window": 8, "parts": 20, "turns": 1, "looks": (4, 8, 16)}
 
 
-def measure(sheet, binary, folder, quick):
+def measure(sheet, binary, folder, asked):
     """Adds this section's rows to the sheet."""
-    size = QUICK if quick else FULL
+    size = QUICK if asked.quick else FULL
     deadline = machine.Deadline(size["limit"] - size["after"])
     picture, kept = folder / "clip.flv", folder / "kept"
     machine.say("making the picture that is measured with")

@@ -1,5 +1,6 @@
 """What runs: an ingest with its packager, encoders, ffmpeg. Ended by pid, and nothing else is."""
 
+import os
 import re
 import secrets
 import shutil
@@ -24,6 +25,7 @@ class Group:
     def __init__(self):
         self.children = []
         self.folder = Path(tempfile.mkdtemp(prefix="ringside-bench-"))
+        self.folders = [self.folder]
 
     def __enter__(self):
         return self
@@ -31,12 +33,14 @@ class Group:
     def __exit__(self, *_):
         for child in reversed(self.children):
             stop(child)
-        shutil.rmtree(self.folder, ignore_errors=True)
+        for folder in self.folders:
+            shutil.rmtree(folder, ignore_errors=True)
 
-    def start(self, name, *command):
+    def start(self, name, *command, **environment):
         """Starts a command; what it says goes to `name`.log in the folder."""
         with open(self.folder / f"{name}.log", "ab") as log:
-            child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            child = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=os.environ | environment)
         child.log = self.folder / f"{name}.log"
         self.children.append(child)
         return child
@@ -95,18 +99,7 @@ class Ringside:
         self.srt = f"srt://127.0.0.1:{srt}?streamid={self.key}&passphrase={passphrase}&pbkeylen=16"
 
     def metric(self, name, **labels):
-        """Sum of the samples with these labels; none while the port does not answer."""
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.ops}/metrics", timeout=5) as answer:
-                text = answer.read().decode()
-        except OSError:
-            return None
-        found = None
-        for line in text.splitlines():
-            sample = re.fullmatch(r"(\w+)(?:\{(.*)\})? (\S+)", line)
-            if sample and sample[1] == name and all(f'{k}="{v}"' in (sample[2] or "") for k, v in labels.items()):
-                found = (found or 0.0) + float(sample[3])
-        return found
+        return metric(self.ops, name, **labels)
 
     def frames(self, rung):
         return self.metric("ringside_ingest_units_total", rung=rung) or 0.0
@@ -128,6 +121,21 @@ class Ringside:
 
 
 FFMPEG = ("ffmpeg", "-hide_banner", "-nostdin", "-loglevel", "error", "-y")
+
+
+def metric(port, name, **labels):
+    """Sum of the samples with these labels; none while the ops port does not answer, and of what it does not count."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+            text = answer.read().decode()
+    except OSError:
+        return None
+    found = None
+    for line in text.splitlines():
+        sample = re.fullmatch(r"(\w+)(?:\{(.*)\})? (\S+)", line)
+        if sample and sample[1] == name and all(f'{k}="{v}"' in (sample[2] or "") for k, v in labels.items()):
+            found = (found or 0.0) + float(sample[3])
+    return found
 
 
 def sets(*pairs):

@@ -10,7 +10,7 @@ use hls::id::{Cell, Msn, StreamId, TrackId};
 use hls::path::{Directives, Hash, Leaf, Object as Name, Resource, split_token};
 use hls::reload::Verdict;
 use http::{Method, Request, Response, StatusCode};
-use hyper::body::Incoming;
+use listen::Incoming;
 use listen::answer::{Found, Refused, nothing, preflight, refusal, success};
 use listen::{Body, Peer};
 use tokio::time::{Instant, sleep_until};
@@ -342,7 +342,8 @@ impl Wait<'_> {
         loop {
             let held = *self.track.held.borrow();
             if let Some(object) = self.track.part(cell) {
-                return Ok(self.media(object));
+                let body = Body::from(object.bytes).also_in(self.track.file(cell));
+                return Ok(self.found(body, object.available_us, object.received.elapsed()));
             }
             let now = self.started().await?;
             let version = &now.version;

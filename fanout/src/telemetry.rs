@@ -10,7 +10,7 @@ use gate::sketch::Sketch;
 use hls::id::StreamId;
 use http::HeaderMap;
 use http_body_util::{BodyExt as _, Limited};
-use hyper::body::Incoming;
+use listen::Incoming;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 

@@ -1,6 +1,6 @@
 //! Which bytes of a track are here: the released version, live parts, and who is watching.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
@@ -8,6 +8,7 @@ use std::time::Duration;
 use hls::id::{Cell, Msn, StreamId, TrackId};
 use hls::path::{Object as Name, Resource};
 use hls::playlist::delta::History;
+use listen::File;
 use listen::playlist::Forms;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -17,6 +18,8 @@ use crate::upstream::Object;
 
 /// Live parts held for one track, whatever its playlist says.
 const PARTS_MAX: usize = 2_048;
+/// Parts that are files in memory, too: the newest, which everybody asks for. Each takes a descriptor.
+const FILES_MAX: usize = 6;
 
 /// One mirrored track.
 pub(crate) struct Track {
@@ -52,6 +55,7 @@ pub(crate) struct Released {
 struct Live {
     parts: BTreeMap<Cell, Object>,
     segments: BTreeMap<Msn, Vec<Cell>>,
+    files: VecDeque<(Cell, File)>,
 }
 
 impl Track {
@@ -121,6 +125,13 @@ impl Track {
             .cloned()
     }
 
+    /// A part as a file, if it is one.
+    pub(crate) fn file(&self, cell: Cell) -> Option<File> {
+        let live = self.live.read().unwrap_or_else(PoisonError::into_inner);
+        let found = live.files.iter().rev().find(|(held, _)| *held == cell);
+        found.map(|(_, file)| file.clone())
+    }
+
     /// A finished segment's parts, if all of them are here.
     pub(crate) fn segment(&self, msn: Msn) -> Option<Vec<Object>> {
         let live = self.live.read().unwrap_or_else(PoisonError::into_inner);
@@ -130,8 +141,13 @@ impl Track {
 
     /// Takes a part in, and lets those go on who wait for it.
     pub(crate) fn hold(&self, cell: Cell, object: Object) {
+        let file = File::of(&object.bytes);
         let mut live = self.live.write().unwrap_or_else(PoisonError::into_inner);
         live.parts.insert(cell, object);
+        live.files.extend(file.map(|file| (cell, file)));
+        while live.files.len() > FILES_MAX {
+            live.files.pop_front();
+        }
         while live.parts.len() > PARTS_MAX {
             live.parts.pop_first();
         }

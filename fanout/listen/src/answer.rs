@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use hls::delivery::{self, Answer, cache_control};
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
@@ -150,29 +151,20 @@ pub fn success<B>(found: Found, request: &Request<B>) -> Response<Body> {
     };
     let mut response = Response::new(Body::empty());
     let headers = response.headers_mut();
-    let mut put = |name: HeaderName, value: &str| {
-        // What we write is visible ASCII.
-        if let Ok(value) = HeaderValue::try_from(value) {
-            headers.insert(name, value);
-        }
-    };
-    put(header::ETAG, &etag);
-    put(
-        header::CACHE_CONTROL,
-        &cache_control(found.answer, found.target_duration),
-    );
-    put(PRIORITY, &format!("u={}", found.urgency));
+    headers.reserve(14);
+    put(headers, header::ETAG, etag.clone());
+    put_cache(headers, found.answer, found.target_duration);
+    headers.insert(PRIORITY, urgency(found.urgency));
     if is_text {
-        put(header::VARY, "Accept-Encoding");
+        headers.insert(header::VARY, HeaderValue::from_static("Accept-Encoding"));
     }
     if let Some(age) = found.age {
-        put(header::AGE, &age.as_secs().to_string());
+        headers.insert(header::AGE, age.as_secs().into());
     }
     if let Some(at) = found.available_us {
-        put(HeaderName::from_static(delivery::AVAILABLE), &at.to_string());
+        headers.insert(HeaderName::from_static(delivery::AVAILABLE), at.into());
     }
     allow_origins(headers);
-    put_cache(headers, found.answer, found.target_duration);
     if is_known(asked, &etag) {
         *response.status_mut() = StatusCode::NOT_MODIFIED;
         return response;
@@ -214,18 +206,31 @@ fn ranged(body: Body, asked: Asked, response: &mut Response<Body>) -> Body {
         }
     };
     *response.status_mut() = status;
-    if let Ok(value) = HeaderValue::try_from(said) {
-        response.headers_mut().insert(header::CONTENT_RANGE, value);
-    }
+    put(response.headers_mut(), header::CONTENT_RANGE, said);
     body
 }
 
 /// RFC 9218 §5.
 const PRIORITY: HeaderName = HeaderName::from_static("priority");
 
+/// RFC 9218 §4.1.
+fn urgency(level: u8) -> HeaderValue {
+    const LEVELS: [&str; 8] = ["u=0", "u=1", "u=2", "u=3", "u=4", "u=5", "u=6", "u=7"];
+    HeaderValue::from_static(LEVELS.get(usize::from(level)).unwrap_or(&"u=7"))
+}
+
 fn put_cache(headers: &mut HeaderMap, answer: Answer, target_duration: Duration) {
-    if let Ok(value) = HeaderValue::try_from(cache_control(answer, target_duration)) {
-        headers.insert(header::CACHE_CONTROL, value);
+    put(
+        headers,
+        header::CACHE_CONTROL,
+        cache_control(answer, target_duration),
+    );
+}
+
+/// What we write is visible ASCII.
+fn put(headers: &mut HeaderMap, name: HeaderName, value: String) {
+    if let Ok(value) = HeaderValue::from_maybe_shared(Bytes::from(value)) {
+        headers.insert(name, value);
     }
 }
 

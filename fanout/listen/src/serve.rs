@@ -9,7 +9,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use http::{Request, Response};
-use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
@@ -21,8 +20,10 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::again::Again;
 use crate::metrics::Meter;
-use crate::{Body, Peer};
+use crate::plain::{self, End};
+use crate::{Body, Incoming, Peer};
 
 /// Bounds of a listener.
 #[derive(Debug, Clone, Copy)]
@@ -227,7 +228,7 @@ where
         };
         let peer = Arc::new(Peer::new(address.ip()));
         let Some(tls) = &self.tls else {
-            return self.http(stream, peer).await;
+            return self.plain(stream, peer).await;
         };
         match timeout(self.limits.handshake, tls.accept(stream)).await {
             Ok(Ok(stream)) => self.http(stream, peer).await,
@@ -238,6 +239,19 @@ where
     fn tune(&self, stream: &TcpStream) -> io::Result<()> {
         stream.set_nodelay(true)?;
         socket2::SockRef::from(stream).set_tcp_user_timeout(Some(self.limits.unacknowledged))
+    }
+
+    /// Without TLS: by ourselves as long as the peer asks as players do.
+    async fn plain(&self, stream: TcpStream, peer: Arc<Peer>) {
+        let served = plain::serve(stream, &peer, &self.limits, &self.shutdown, &self.service);
+        let end = tokio::select! {
+            end = served => end,
+            () = self.cut.cancelled() => return,
+        };
+        match end {
+            End::Closed => {}
+            End::Other(stream, read) => self.http(Again::new(read, stream), peer).await,
+        }
     }
 
     async fn http<T: AsyncRead + AsyncWrite + Unpin + Send + 'static>(&self, stream: T, peer: Arc<Peer>) {
@@ -255,7 +269,8 @@ where
             .keep_alive_interval(self.limits.head / 2)
             .keep_alive_timeout(self.limits.head / 2);
         let service = self.service.clone();
-        let service = service_fn(move |mut request: Request<Incoming>| {
+        let service = service_fn(move |request: Request<hyper::body::Incoming>| {
+            let mut request = request.map(Incoming::from);
             request.extensions_mut().insert(Arc::clone(&peer));
             let answer = service(request);
             async move { Ok::<_, Infallible>(answer.await) }

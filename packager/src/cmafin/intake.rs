@@ -12,7 +12,7 @@ use hls::id::StreamId;
 use hls::time::GridError;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::BodyExt as _;
-use hyper::body::Incoming;
+use listen::Incoming;
 use listen::{Body, Listener};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;

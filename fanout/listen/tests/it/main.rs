@@ -1,0 +1,4 @@
+//! A listener and clients on real sockets.
+
+#[cfg(test)]
+mod plain;
