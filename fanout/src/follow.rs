@@ -6,7 +6,9 @@ use bytes::Bytes;
 use hls::id::{Cell, Msn, PartIndex};
 use hls::path::{Directives, Object, Skip};
 use hls::playlist::{self, Parsed, delta};
-use hls::reload::Position;
+use hls::reload::{Position, Verdict};
+
+use crate::track::Listing;
 
 /// One version of a parent's media playlist, as viewers get it.
 #[derive(Debug, Clone)]
@@ -88,25 +90,77 @@ impl Version {
 
     /// The request that waits for the next version, and skips what is here where that is `age` old.
     pub(crate) fn next(&self, age: Duration) -> Directives {
+        let wait = self.parsed.can_block_reload.then(|| self.wait());
+        // rfc8216bis §6.3.7: not with a playlist older than half the skip boundary. Date ranges are few, and all
+        // of them stay, so that what the parent says is had in its own order.
+        let until = self.skip_until.filter(|until| age <= *until / 2);
+        Directives {
+            wait,
+            skip: until.map(|_| Skip::Segments),
+        }
+    }
+
+    /// How long after this version the next look is, where the parent does not hold requests back.
+    pub(crate) fn poll(&self) -> Option<Duration> {
+        let blocks = self.parsed.can_block_reload || self.position.ended;
+        (!blocks).then(|| self.position.part_target / 2)
+    }
+
+    fn wait(&self) -> (u64, Option<u64>) {
         let Position { last, part, .. } = self.position;
         let open = self
             .parsed
             .segments
             .last()
             .is_some_and(|segment| segment.uri.is_none());
-        let wait = match part {
+        match part {
             Some(PartIndex(part)) if open => (last.0, Some(part + 1)),
             Some(_) => (last.0 + 1, Some(0)),
             None => (last.0 + 1, None),
-        };
-        Directives {
-            wait: Some(wait),
-            // rfc8216bis §6.3.7: not with a playlist older than half the skip boundary. Date ranges are few, and all
-            // of them stay, so that what the parent says is had in its own order.
-            skip: self
-                .skip_until
-                .filter(|until| age <= *until / 2)
-                .map(|_| Skip::Segments),
+        }
+    }
+
+    /// The requests for the next versions, nearest first: `depth` of them, as far as a parent lets them wait.
+    pub(crate) fn ahead(&self, age: Duration, depth: usize) -> Vec<Directives> {
+        let first = self.next(age);
+        let mut newest_first = self.parsed.segments.iter().rev();
+        let whole = newest_first.find(|segment| segment.uri.is_some() && !segment.parts.is_empty());
+        let parts = whole.map_or(0, |segment| segment.parts.len() as u64);
+        let following = std::iter::successors(Some(first), |before| {
+            match before.wait {
+                Some((msn, Some(part))) if part + 1 < parts => Some((msn, Some(part + 1))),
+                // Where a segment ends is only known where one is listed with its parts.
+                Some((msn, Some(_))) if parts > 0 => Some((msn + 1, Some(0))),
+                Some(_) | None => None,
+            }
+            .map(|wait| Directives {
+                wait: Some(wait),
+                ..first
+            })
+        });
+        let may_wait = |next: &Directives| self.position.playlist(next) == Verdict::Park;
+        let further = following.skip(1).take_while(may_wait);
+        std::iter::once(first).chain(further).take(depth).collect()
+    }
+
+    /// Whether this version is what was asked for, or later.
+    pub(crate) fn answers(&self, request: &Directives) -> bool {
+        self.position.playlist(request) == Verdict::Ready
+    }
+
+    /// Listed parts that have media and are newer, newest first.
+    pub(crate) fn since(&self, seen: Option<Cell>) -> impl Iterator<Item = Cell> {
+        let parts = self.parsed.parts().rev().zip(self.cells.iter().rev());
+        let new = parts.take_while(move |(_, cell)| seen.is_none_or(|seen| **cell > seen));
+        new.filter(|(part, _)| !part.gap).map(|(_, cell)| *cell)
+    }
+
+    /// What the parent promises with it.
+    pub(crate) fn listing(&self) -> Listing {
+        Listing {
+            parts: self.cells.first().copied().zip(self.newest()),
+            part_target: self.position.part_target,
+            longest_wait: self.position.longest_wait(),
         }
     }
 
