@@ -45,6 +45,8 @@ enum Boarded {
 
 /// First and last pause before a listed part that was not had is asked for again; doubled in between.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(500));
+/// Times a part that was hinted at is asked for again in a stall; after that the next version asks.
+const HOLDS_MAX: usize = 4;
 /// After so much silence another parent is asked for what is not live.
 const SILENCE: Duration = Duration::from_secs(2);
 /// How long a key is kept.
@@ -185,7 +187,7 @@ impl Fetch {
     /// durations have gone by. What it only hinted at, and then does not have, is asked for again once it is listed.
     async fn bring(&self, resource: &Resource, track: &Track, cell: Cell) -> Result<Object, Error> {
         let mut listing = track.listing.subscribe();
-        let (since, mut pause) = (Instant::now(), PAUSE.0);
+        let (since, mut pause, mut holds) = (Instant::now(), PAUSE.0, 0);
         loop {
             let seen = *listing.borrow_and_update();
             let promise = seen.promise(cell);
@@ -203,6 +205,12 @@ impl Fetch {
             let until = since + seen.longest_wait;
             match promise {
                 Promise::Gone => return Err(error),
+                // The stream stalls, and the parent held the request as long as it may.
+                Promise::Hinted if error.is_wait() && holds < HOLDS_MAX => {
+                    holds += 1;
+                    sleep(pause).await;
+                    pause = (pause * 2).min(PAUSE.1);
+                }
                 // A parent that is ill is not asked for promises; the mirror comes back with the next version.
                 Promise::Hinted if !matches!(error, Error::Missing) => return Err(error),
                 Promise::Hinted => {

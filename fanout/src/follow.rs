@@ -298,6 +298,43 @@ mod tests {
     }
 
     #[test]
+    fn versions_are_asked_for_ahead_as_far_as_they_may_wait() {
+        let whole = |first: u64| (first..first + 4).map(part).collect::<String>();
+        let text = format!("{}#EXTINF:2,\nseg-10.m4s\n{}{}", whole(40), part(44), part(45));
+        let waits = |depth| {
+            let ahead = version(&text).ahead(Duration::ZERO, depth);
+            ahead
+                .into_iter()
+                .map(|next| next.wait.unwrap())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(waits(1), [(11, Some(2))]);
+        assert_eq!(waits(3), [(11, Some(2)), (11, Some(3)), (12, Some(0))]);
+        // No further than two segments past the last whole one.
+        assert_eq!(waits(99).last(), Some(&(12, Some(3))));
+        let unknown = version(&part(40)).ahead(Duration::ZERO, 3);
+        assert_eq!(unknown.len(), 1, "how long segments are is not known");
+        assert!(version(&text).answers(&unknown[0]) && !version(&part(40)).answers(&unknown[0]));
+    }
+
+    #[test]
+    fn a_part_that_never_came_is_not_asked_for() {
+        let gap = "#EXT-X-PART:DURATION=0.5,URI=\"part-41.m4s\",GAP=YES\n";
+        let version = version(&format!("{}{gap}{}", part(40), part(42)));
+        assert_eq!(version.since(None).collect::<Vec<_>>(), [Cell(42), Cell(40)]);
+        assert_eq!(version.since(Some(Cell(40))).collect::<Vec<_>>(), [Cell(42)]);
+    }
+
+    #[test]
+    fn a_parent_that_holds_nothing_back_is_looked_at_every_half_part() {
+        let plain = HEAD.replace("CAN-BLOCK-RELOAD=YES,", "");
+        let plain = Version::read(format!("{plain}{}", part(40)).into()).unwrap();
+        assert_eq!(plain.next(Duration::ZERO).wait, None);
+        assert_eq!(plain.poll(), Some(Duration::from_millis(261)));
+        assert_eq!(version(&part(40)).poll(), None);
+    }
+
+    #[test]
     fn a_delta_update_is_merged_or_refused() {
         let head = HEAD.replace("CAN-BLOCK", "CAN-SKIP-UNTIL=12.0,CAN-BLOCK");
         let listed = |until: u64| -> String {
