@@ -191,10 +191,8 @@ impl Parents {
                     if waits || never_promised {
                         return Err(error);
                     }
-                    cause = Some(match error {
-                        Error::Missing => Extra::Repair,
-                        _ => Extra::Failover,
-                    });
+                    let lacks = matches!(error, Error::Missing);
+                    cause = Some(if lacks { Extra::Repair } else { Extra::Failover });
                     if error.is_fault() {
                         self.lost(at);
                     } else if ask.kind == Kind::Version {
