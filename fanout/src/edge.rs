@@ -388,9 +388,18 @@ impl Wait<'_> {
         let landing = self.shared.streams.fetch.get(&resource, keep);
         let object = tokio::select! {
             landed = landing => landed.map_err(refused)?,
+            () = sleep_until(self.since + self.longest()) => return Err(refused(Refusal::Failed)),
             () = self.shared.shutdown.cancelled() => return Err(refused(Refusal::Failed)),
         };
         Ok(self.media(object))
+    }
+
+    /// Three target durations, and long enough for what is large.
+    fn longest(&self) -> Duration {
+        let now = self.now();
+        now.map_or(START_WAIT, |now| {
+            now.version.position.longest_wait().max(START_WAIT)
+        })
     }
 
     fn media(&self, object: Object) -> Found {

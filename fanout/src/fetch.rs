@@ -10,11 +10,14 @@ use hls::path::Resource;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 use tokio::sync::watch;
+use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::task::TaskTracker;
 
+use crate::metrics::{Extra, Meter};
+use crate::parents::{Ask, Kind, Parents};
 use crate::rewind;
-use crate::track::Track;
-use crate::upstream::{Error, Object, Parents};
+use crate::track::{Promise, Track};
+use crate::upstream::{Error, Object};
 
 /// Fetches with coalescing, and keeps what may be asked for again.
 pub(crate) struct Fetch {
@@ -23,6 +26,7 @@ pub(crate) struct Fetch {
     parents: Arc<Parents>,
     tasks: TaskTracker,
     wait: Duration,
+    meter: Meter,
 }
 
 /// Guards table and landings together, so that a flight is joined or led and never both.
@@ -39,6 +43,12 @@ enum Boarded {
     Flying(watch::Receiver<Option<Landing>>),
 }
 
+/// First and last pause before a listed part that was not had is asked for again; doubled in between.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(500));
+/// Times a part that was hinted at is asked for again in a stall; after that the next version asks.
+const HOLDS_MAX: usize = 4;
+/// After so much silence another parent is asked for what is not live.
+const SILENCE: Duration = Duration::from_secs(2);
 /// How long a key is kept.
 const BRIEF: Duration = Duration::from_secs(60);
 
@@ -72,6 +82,7 @@ impl Fetch {
         limits: flight::Limits,
         cache_bytes: u64,
         wait: Duration,
+        meter: Meter,
     ) -> Self {
         let flights = Flights {
             table: Table::new(limits),
@@ -84,6 +95,7 @@ impl Fetch {
             parents,
             tasks,
             wait,
+            meter,
         }
     }
 
@@ -161,8 +173,69 @@ impl Fetch {
         }
     }
 
+    fn ask(&self, resource: &Resource, kind: Kind, silence: Duration) -> Ask {
+        Ask {
+            path: resource.path(),
+            query: None,
+            kind,
+            wait: self.wait,
+            silence,
+        }
+    }
+
+    /// A part of the live window. What a parent lists it has, or is about to have: it is asked until three target
+    /// durations have gone by. What it only hinted at, and then does not have, is asked for again once it is listed.
+    async fn bring(&self, resource: &Resource, track: &Track, cell: Cell) -> Result<Object, Error> {
+        let mut listing = track.listing.subscribe();
+        let (since, mut pause, mut holds) = (Instant::now(), PAUSE.0, 0);
+        loop {
+            let seen = *listing.borrow_and_update();
+            let promise = seen.promise(cell);
+            let kind = match promise {
+                Promise::Hinted => Kind::Hinted,
+                Promise::Listed | Promise::Gone => Kind::Prompt,
+            };
+            let asked = self
+                .parents
+                .get(self.ask(resource, kind, silence(promise, seen.part_target)));
+            let error = match asked.await {
+                Ok(object) => return Ok(object),
+                Err(error) => error,
+            };
+            let until = since + seen.longest_wait;
+            match promise {
+                Promise::Gone => return Err(error),
+                // The stream stalls, and the parent held the request as long as it may.
+                Promise::Hinted if error.is_wait() && holds < HOLDS_MAX => {
+                    holds += 1;
+                    sleep(pause).await;
+                    pause = (pause * 2).min(PAUSE.1);
+                }
+                // A parent that is ill is not asked for promises; the mirror comes back with the next version.
+                Promise::Hinted if !matches!(error, Error::Missing) => return Err(error),
+                Promise::Hinted => {
+                    let listed = listing.wait_for(|now| now.promise(cell) != Promise::Hinted);
+                    if !matches!(timeout_at(until, listed).await, Ok(Ok(_))) {
+                        return Err(error);
+                    }
+                }
+                Promise::Listed if Instant::now() + pause > until => return Err(Error::Overdue),
+                Promise::Listed => {
+                    sleep(pause).await;
+                    pause = (pause * 2).min(PAUSE.1);
+                }
+            }
+            self.meter.extra(Extra::Retry);
+        }
+    }
+
     async fn fly(&self, resource: &Resource, keep: Keep) -> Landing {
-        let asked = self.parents.get(&resource.path(), None, self.wait).await;
+        let asked = match &keep {
+            Keep::Live(track, cell) => self.bring(resource, track, *cell).await,
+            Keep::Cache | Keep::Fresh | Keep::Briefly => {
+                self.parents.get(self.ask(resource, Kind::Prompt, SILENCE)).await
+            }
+        };
         let (landing, outcome) = match asked {
             Ok(object) => {
                 match keep {
@@ -186,6 +259,13 @@ impl Fetch {
     }
 }
 
+/// How long a part may be silent before another parent is asked as well: one that is only hinted at is silent until it is
+/// there.
+fn silence(promise: Promise, part_target: Duration) -> Duration {
+    let parts = if promise == Promise::Hinted { 3 } else { 1 };
+    (part_target * parts).max(Duration::from_millis(500))
+}
+
 fn now() -> std::time::Instant {
-    tokio::time::Instant::now().into_std()
+    Instant::now().into_std()
 }

@@ -6,7 +6,9 @@ use bytes::Bytes;
 use hls::id::{Cell, Msn, PartIndex};
 use hls::path::{Directives, Object, Skip};
 use hls::playlist::{self, Parsed, delta};
-use hls::reload::Position;
+use hls::reload::{Position, Verdict};
+
+use crate::track::Listing;
 
 /// One version of a parent's media playlist, as viewers get it.
 #[derive(Debug, Clone)]
@@ -88,25 +90,77 @@ impl Version {
 
     /// The request that waits for the next version, and skips what is here where that is `age` old.
     pub(crate) fn next(&self, age: Duration) -> Directives {
+        let wait = self.parsed.can_block_reload.then(|| self.wait());
+        // rfc8216bis §6.3.7: not with a playlist older than half the skip boundary. Date ranges are few, and all
+        // of them stay, so that what the parent says is had in its own order.
+        let until = self.skip_until.filter(|until| age <= *until / 2);
+        Directives {
+            wait,
+            skip: until.map(|_| Skip::Segments),
+        }
+    }
+
+    /// How long after this version the next look is, where the parent does not hold requests back.
+    pub(crate) fn poll(&self) -> Option<Duration> {
+        let blocks = self.parsed.can_block_reload || self.position.ended;
+        (!blocks).then(|| self.position.part_target / 2)
+    }
+
+    fn wait(&self) -> (u64, Option<u64>) {
         let Position { last, part, .. } = self.position;
         let open = self
             .parsed
             .segments
             .last()
             .is_some_and(|segment| segment.uri.is_none());
-        let wait = match part {
+        match part {
             Some(PartIndex(part)) if open => (last.0, Some(part + 1)),
             Some(_) => (last.0 + 1, Some(0)),
             None => (last.0 + 1, None),
-        };
-        Directives {
-            wait: Some(wait),
-            // rfc8216bis §6.3.7: not with a playlist older than half the skip boundary. Date ranges are few, and all
-            // of them stay, so that what the parent says is had in its own order.
-            skip: self
-                .skip_until
-                .filter(|until| age <= *until / 2)
-                .map(|_| Skip::Segments),
+        }
+    }
+
+    /// The requests for the next versions, nearest first: `depth` of them, as far as a parent lets them wait.
+    pub(crate) fn ahead(&self, age: Duration, depth: usize) -> Vec<Directives> {
+        let first = self.next(age);
+        let mut newest_first = self.parsed.segments.iter().rev();
+        let whole = newest_first.find(|segment| segment.uri.is_some() && !segment.parts.is_empty());
+        let parts = whole.map_or(0, |segment| segment.parts.len() as u64);
+        let following = std::iter::successors(Some(first), |before| {
+            match before.wait {
+                Some((msn, Some(part))) if part + 1 < parts => Some((msn, Some(part + 1))),
+                // Where a segment ends is only known where one is listed with its parts.
+                Some((msn, Some(_))) if parts > 0 => Some((msn + 1, Some(0))),
+                Some(_) | None => None,
+            }
+            .map(|wait| Directives {
+                wait: Some(wait),
+                ..first
+            })
+        });
+        let may_wait = |next: &Directives| self.position.playlist(next) == Verdict::Park;
+        let further = following.skip(1).take_while(may_wait);
+        std::iter::once(first).chain(further).take(depth).collect()
+    }
+
+    /// Whether this version is what was asked for, or later.
+    pub(crate) fn answers(&self, request: &Directives) -> bool {
+        self.position.playlist(request) == Verdict::Ready
+    }
+
+    /// Listed parts that have media and are newer, newest first.
+    pub(crate) fn since(&self, seen: Option<Cell>) -> impl Iterator<Item = Cell> {
+        let parts = self.parsed.parts().rev().zip(self.cells.iter().rev());
+        let new = parts.take_while(move |(_, cell)| seen.is_none_or(|seen| **cell > seen));
+        new.filter(|(part, _)| !part.gap).map(|(_, cell)| *cell)
+    }
+
+    /// What the parent promises with it.
+    pub(crate) fn listing(&self) -> Listing {
+        Listing {
+            parts: self.cells.first().copied().zip(self.newest()),
+            part_target: self.position.part_target,
+            longest_wait: self.position.longest_wait(),
         }
     }
 
@@ -241,6 +295,43 @@ mod tests {
         );
         let plain = version("#EXTINF:2,\nseg-10.m4s\n");
         assert_eq!(plain.next(Duration::ZERO).wait, Some((11, None)));
+    }
+
+    #[test]
+    fn versions_are_asked_for_ahead_as_far_as_they_may_wait() {
+        let whole = |first: u64| (first..first + 4).map(part).collect::<String>();
+        let text = format!("{}#EXTINF:2,\nseg-10.m4s\n{}{}", whole(40), part(44), part(45));
+        let waits = |depth| {
+            let ahead = version(&text).ahead(Duration::ZERO, depth);
+            ahead
+                .into_iter()
+                .map(|next| next.wait.unwrap())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(waits(1), [(11, Some(2))]);
+        assert_eq!(waits(3), [(11, Some(2)), (11, Some(3)), (12, Some(0))]);
+        // No further than two segments past the last whole one.
+        assert_eq!(waits(99).last(), Some(&(12, Some(3))));
+        let unknown = version(&part(40)).ahead(Duration::ZERO, 3);
+        assert_eq!(unknown.len(), 1, "how long segments are is not known");
+        assert!(version(&text).answers(&unknown[0]) && !version(&part(40)).answers(&unknown[0]));
+    }
+
+    #[test]
+    fn a_part_that_never_came_is_not_asked_for() {
+        let gap = "#EXT-X-PART:DURATION=0.5,URI=\"part-41.m4s\",GAP=YES\n";
+        let version = version(&format!("{}{gap}{}", part(40), part(42)));
+        assert_eq!(version.since(None).collect::<Vec<_>>(), [Cell(42), Cell(40)]);
+        assert_eq!(version.since(Some(Cell(40))).collect::<Vec<_>>(), [Cell(42)]);
+    }
+
+    #[test]
+    fn a_parent_that_holds_nothing_back_is_looked_at_every_half_part() {
+        let plain = HEAD.replace("CAN-BLOCK-RELOAD=YES,", "");
+        let plain = Version::read(format!("{plain}{}", part(40)).into()).unwrap();
+        assert_eq!(plain.next(Duration::ZERO).wait, None);
+        assert_eq!(plain.poll(), Some(Duration::from_millis(261)));
+        assert_eq!(version(&part(40)).poll(), None);
     }
 
     #[test]

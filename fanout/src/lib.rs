@@ -12,6 +12,8 @@
 //! | `track` | which bytes of a track are here |
 //! | `fetch` | how an object that is not live is fetched once for all |
 //! | `rewind` | the same for what has left the live window |
+//! | `parents` | which parent is asked, and when another one is |
+//! | `standing` | PURE: which parents are well |
 //! | `upstream` | how a parent is asked |
 //! | `page` | the watch page |
 //! | `control` | what an operator sees and sets |
@@ -39,7 +41,9 @@ mod follow;
 mod metrics;
 mod mirror;
 mod page;
+mod parents;
 mod rewind;
+mod standing;
 mod streams;
 mod telemetry;
 mod tokens;

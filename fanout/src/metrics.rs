@@ -13,6 +13,56 @@ use metrics::{Counter, Histogram, counter, describe_counter, describe_histogram,
 /// What is asked for, as a label.
 pub(crate) const KINDS: [&str; 5] = ["playlist", "part", "object", "page", "report"];
 
+/// Why a parent was asked for what another request was made for already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Extra {
+    /// The parent before could not give it.
+    Failover,
+    /// The parent before has been silent for long.
+    Hedge,
+    /// The parent before lists it and does not have it.
+    Repair,
+    /// The same parent is asked again.
+    Retry,
+    /// A parent without blocking reload is looked at.
+    Poll,
+    /// A lost parent is looked at.
+    Probe,
+}
+
+/// Names of [`Extra`], in its order.
+const EXTRAS: [&str; 6] = ["failover", "hedge", "repair", "retry", "poll", "probe"];
+
+/// What was wrong with an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// No connection, or it was lost.
+    Connection,
+    /// No answer in time.
+    Late,
+    /// A status that is none of ours.
+    Status,
+    /// It does not have what was asked for.
+    Missing,
+    /// The body broke off or is too long.
+    Body,
+    /// A playlist that cannot be mirrored.
+    Nonsense,
+    /// A playlist that ends before what was here.
+    Back,
+}
+
+/// Names of [`Fault`], in its order.
+const FAULTS: [&str; 7] = [
+    "connection",
+    "late",
+    "status",
+    "missing",
+    "body",
+    "nonsense",
+    "back",
+];
+
 /// Handles of the edge, made once.
 #[derive(Clone)]
 pub(crate) struct Meter {
@@ -25,8 +75,14 @@ pub(crate) struct Meter {
     pub(crate) upstream_requests: Counter,
     /// Different versions and objects received from parents.
     pub(crate) upstream_objects: Counter,
-    /// Upstream requests without a usable answer.
-    pub(crate) upstream_failures: Counter,
+    failures: [Counter; FAULTS.len()],
+    extras: [Counter; EXTRAS.len()],
+    /// Parents that were asked first and no longer are, for they are ill.
+    pub(crate) parents_lost: Counter,
+    /// Lost parents that are asked like the others again.
+    pub(crate) parents_returned: Counter,
+    /// Times a parent's numbers went back for good.
+    pub(crate) generations: Counter,
     /// Mirrors started.
     pub(crate) mirrors_started: Counter,
     /// Mirrors ended.
@@ -65,7 +121,23 @@ impl Meter {
         );
         describe_counter!(
             "ringside_edge_upstream_failures_total",
-            "Upstream requests without a usable answer."
+            "Answers of parents that were of no use, by cause."
+        );
+        describe_counter!(
+            "ringside_edge_upstream_extra_total",
+            "Requests to parents beyond one for each object, by cause."
+        );
+        describe_counter!(
+            "ringside_edge_parents_lost_total",
+            "Parents no longer asked first."
+        );
+        describe_counter!(
+            "ringside_edge_parents_returned_total",
+            "Lost parents asked like the others again."
+        );
+        describe_counter!(
+            "ringside_edge_generations_total",
+            "Times a parent's numbers went back for good."
         );
         describe_counter!("ringside_edge_mirrors_started_total", "Track mirrors started.");
         describe_counter!("ringside_edge_mirrors_ended_total", "Track mirrors ended.");
@@ -95,13 +167,31 @@ impl Meter {
             unparked: counter!("ringside_edge_unparked_total"),
             upstream_requests: counter!("ringside_edge_upstream_requests_total"),
             upstream_objects: counter!("ringside_edge_upstream_objects_total"),
-            upstream_failures: counter!("ringside_edge_upstream_failures_total"),
+            failures: FAULTS.map(|cause| counter!("ringside_edge_upstream_failures_total", "cause" => cause)),
+            extras: EXTRAS.map(|cause| counter!("ringside_edge_upstream_extra_total", "cause" => cause)),
+            parents_lost: counter!("ringside_edge_parents_lost_total"),
+            parents_returned: counter!("ringside_edge_parents_returned_total"),
+            generations: counter!("ringside_edge_generations_total"),
             mirrors_started: counter!("ringside_edge_mirrors_started_total"),
             mirrors_ended: counter!("ringside_edge_mirrors_ended_total"),
             versions: counter!("ringside_edge_versions_total"),
             early: counter!("ringside_edge_early_versions_total"),
             misfits: counter!("ringside_edge_delta_misfits_total"),
             release: histogram!("ringside_edge_release_seconds"),
+        }
+    }
+
+    /// Counts a request beyond the first for the same thing.
+    pub(crate) fn extra(&self, cause: Extra) {
+        if let Some(counter) = self.extras.get(cause as usize) {
+            counter.increment(1);
+        }
+    }
+
+    /// Counts an answer that was of no use.
+    pub(crate) fn failure(&self, cause: Fault) {
+        if let Some(counter) = self.failures.get(cause as usize) {
+            counter.increment(1);
         }
     }
 

@@ -1,6 +1,7 @@
 //! A mirror follows one track of the parent: it holds two requests, the next playlist version and the part
-//! that was hinted, and releases a version when its newest part is here.
+//! that was hinted (and those after them, where the parent is far), and releases a version when its newest part is here.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,13 +9,14 @@ use hls::id::Cell;
 use hls::path::{Directives, Object as Name, Resource};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use crate::fetch::{Fetch, Keep};
 use crate::follow::{self, Step, Version};
-use crate::metrics::Meter;
+use crate::metrics::{Extra, Fault, Meter};
+use crate::parents::{Ask, Kind, Parents};
 use crate::track::{Released, Track};
-use crate::upstream::{Error, Object, Parents};
+use crate::upstream::{Error, Object};
 
 /// First and last pause after a failure; doubled in between.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
@@ -25,6 +27,11 @@ const AFTER: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs
 const LOOKS: usize = 8;
 /// Longest a playlist request may take before the parent's target duration is known.
 const FIRST_WAIT: Duration = Duration::from_secs(12);
+
+/// Shortest silence after which another parent is asked for a version as well.
+const FIRST_SILENCE: Duration = Duration::from_secs(1);
+/// Parts that are brought without anybody asking, of those that came at once.
+const EAGER_MAX: usize = 8;
 
 /// What a mirror works with.
 pub(crate) struct Mirror {
@@ -39,10 +46,18 @@ pub(crate) struct Mirror {
     pub(crate) shutdown: CancellationToken,
 }
 
+/// A request for a version that a parent holds; dropped with it.
+struct Held {
+    request: Directives,
+    answer: AbortOnDropHandle<Result<Object, Error>>,
+}
+
 /// How a parent's playlist went on.
 enum Round {
     /// Ask for what follows.
     Next,
+    /// The same after so long: the parent does not hold requests back.
+    Poll(Duration),
     /// Ask the same again after a pause.
     Again,
     /// Ask the same again, at once and in full.
@@ -71,12 +86,15 @@ impl Mirror {
 
     async fn follow(&self) {
         let path = Resource::Media(self.track.stream.clone(), self.track.id.clone()).path();
-        let (mut request, mut pause, mut went_back) = (Directives::default(), PAUSE.0, None);
+        let (mut held, mut pause, mut went_back) = (VecDeque::new(), PAUSE.0, None);
         loop {
-            let wait = self
-                .current()
-                .map_or(FIRST_WAIT, |now| now.version.position.longest_wait() + PAUSE.1);
-            let asked = self.parents.get(&path, request.query().as_deref(), wait).await;
+            if held.is_empty() {
+                held.push_back(self.ask(&path, Directives::default()));
+            }
+            let Some(Held { mut request, answer }) = held.pop_front() else {
+                continue;
+            };
+            let asked = answer.await.unwrap_or(Err(Error::Shutdown));
             let round = match asked {
                 Ok(object) => self.take(object, &mut went_back).await,
                 Err(Error::Missing) if self.current().is_none() => return,
@@ -92,11 +110,21 @@ impl Mirror {
             match round {
                 Round::Next => {
                     pause = PAUSE.0;
+                    self.ask_ahead(&path, &mut held);
+                    continue;
+                }
+                Round::Misfit => {
+                    self.meter.extra(Extra::Retry);
+                    request.skip = None;
+                }
+                Round::Poll(pause) => {
+                    sleep(pause).await;
+                    self.meter.extra(Extra::Poll);
                     request = self.next();
                 }
-                Round::Misfit => request.skip = None,
                 Round::Again => {
                     sleep(spread(pause)).await;
+                    self.meter.extra(Extra::Retry);
                     // What is here has aged by the pause, and by the wait before it.
                     request.skip = request.skip.and(self.next().skip);
                     pause = (pause * 2).min(PAUSE.1);
@@ -106,6 +134,43 @@ impl Mirror {
                     (request, pause) = (Directives::default(), PAUSE.0);
                 }
             }
+            held = VecDeque::from([self.ask(&path, request)]);
+        }
+    }
+
+    /// Holds the requests that wait for the next versions: one, and more where the parent is far.
+    fn ask_ahead(&self, path: &str, held: &mut VecDeque<Held>) {
+        let Some(now) = self.current() else {
+            return;
+        };
+        held.retain(|ahead| !now.version.answers(&ahead.request));
+        let depth = self.parents.depth(now.version.position.part_target);
+        for request in now.version.ahead(now.received.elapsed(), depth) {
+            if !held.iter().any(|ahead| ahead.request.wait == request.wait) {
+                held.push_back(self.ask(path, request));
+            }
+        }
+    }
+
+    fn ask(&self, path: &str, request: Directives) -> Held {
+        let now = self.current();
+        let wait = now
+            .as_ref()
+            .map_or(FIRST_WAIT, |now| now.version.position.longest_wait() + PAUSE.1);
+        // A version comes every part; three in a row that do not are a stall, here or there.
+        let silence = now.map_or(FIRST_SILENCE, |now| now.version.position.part_target * 3);
+        let ask = Ask {
+            path: path.to_owned(),
+            query: request.query(),
+            kind: Kind::Version,
+            wait,
+            silence: silence.max(FIRST_SILENCE),
+        };
+        let parents = Arc::clone(&self.parents);
+        let answer = self.tasks.spawn(async move { parents.get(ask).await });
+        Held {
+            request,
+            answer: AbortOnDropHandle::new(answer),
         }
     }
 
@@ -127,7 +192,7 @@ impl Mirror {
         let pauses = std::iter::repeat_n(AFTER.0, LOOKS).chain(doubled);
         for pause in pauses {
             sleep(spread(pause)).await;
-            let Ok(object) = self.parents.get(path, None, FIRST_WAIT).await else {
+            let Ok(Ok(object)) = self.ask(path, Directives::default()).answer.await else {
                 continue;
             };
             let known = |now: Arc<Released>| now.version.body == object.bytes;
@@ -156,7 +221,7 @@ impl Mirror {
     }
 
     async fn take(&self, object: Object, went_back: &mut Option<Instant>) -> Round {
-        let before = self.current();
+        let mut before = self.current();
         let version = match Version::follow(before.as_ref().map(|before| &before.version), object.bytes) {
             Ok(version) => version,
             Err(follow::Error::Delta(error)) => {
@@ -167,26 +232,32 @@ impl Mirror {
             Err(error) => {
                 let error = &error as &dyn std::error::Error;
                 tracing::warn!(stream = %self.track.stream, rendition = %self.track.id, error, "playlist refused");
+                self.parents.refuse(object.parent, Fault::Nonsense);
                 return Round::Again;
             }
         };
         let step = before
             .as_ref()
             .map_or(Step::Ahead, |before| version.step_from(&before.version));
+        let poll = version.poll();
         match step {
             Step::Ahead => *went_back = None,
-            Step::Same => return Round::Again,
+            Step::Same => return poll.map_or(Round::Again, Round::Poll),
             Step::Back => {
                 let since = went_back.get_or_insert_with(Instant::now);
                 if since.elapsed() < version.position.longest_wait() {
+                    self.parents.refuse(object.parent, Fault::Back);
                     return Round::Again;
                 }
                 *went_back = None;
                 self.track.forget();
+                self.meter.generations.increment(1);
+                before = None;
             }
         }
+        self.track.listing.send_replace(version.listing());
         self.fetch_maps(&version, before.as_deref()).await;
-        self.fetch_parts(&version, before.as_deref());
+        self.fetch_parts(&version, before.as_deref(), object.available_us.is_some());
         self.wait_for_newest(&version, object.received).await;
         let ended = version.position.ended;
         let released = Released {
@@ -198,7 +269,11 @@ impl Mirror {
         self.track.release(released);
         self.meter.versions.increment(1);
         self.meter.release.record(object.received.elapsed());
-        if ended { Round::Ended } else { Round::Next }
+        match (ended, poll) {
+            (true, _) => Round::Ended,
+            (false, Some(pause)) => Round::Poll(pause),
+            (false, None) => Round::Next,
+        }
     }
 
     /// A new init segment is here before the version that names it is released.
@@ -217,16 +292,19 @@ impl Mirror {
         }
     }
 
-    /// Parts that are new since the last version, and the one that was hinted; all in the background.
-    fn fetch_parts(&self, version: &Version, before: Option<&Released>) {
+    /// Parts that are new since the last version, newest first, and those that come next; all in the background.
+    fn fetch_parts(&self, version: &Version, before: Option<&Released>, waits: bool) {
         let seen = before.and_then(|before| before.version.newest());
-        let new = version
-            .cells
-            .iter()
-            .rev()
-            .take_while(|cell| seen.is_some_and(|seen| **cell > seen));
-        let newest = version.newest().filter(|_| seen.is_none());
-        for cell in new.copied().chain(newest).chain(version.hint()) {
+        // After an outage there may be many: viewers ask for those they want.
+        let eager = if seen.is_some() { EAGER_MAX } else { 1 };
+        let new: Vec<_> = version.since(seen).take(eager).collect();
+        let hint = version.hint();
+        // Parts have numbers, and a parent of our kind lets requests for some ahead wait.
+        let depth = self.parents.depth(version.position.part_target) as u64;
+        let limit = version.position.advance_part_limit();
+        let ahead = if waits { depth.min(limit) } else { 1 };
+        let hints = hint.map_or(0..0, |hint| hint.0..hint.0.saturating_add(ahead));
+        for cell in new.into_iter().chain(hints.map(Cell)) {
             if self.track.part(cell).is_none() {
                 self.fetch_part(cell);
             }

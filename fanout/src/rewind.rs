@@ -201,6 +201,8 @@ mod tests {
             listed: std::sync::Arc::default(),
             available_us: None,
             received: tokio::time::Instant::now(),
+            parent: 0,
+            trip: Duration::ZERO,
         };
         let media = object("#EXTM3U\n#EXT-X-TARGETDURATION:6\n");
         let multivariant = object("#EXTM3U\n#EXT-X-STREAM-INF:X\n360p/dvr.m3u8\n");

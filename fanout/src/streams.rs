@@ -17,9 +17,10 @@ use crate::config::Config;
 use crate::fetch::{Fetch, Keep};
 use crate::metrics::Meter;
 use crate::mirror::Mirror;
+use crate::parents::Parents;
 use crate::rewind;
 use crate::track::Track;
-use crate::upstream::{Object, Parents};
+use crate::upstream::Object;
 
 /// Longest a fetch of something that is not live may take; also bounds a hinted part, which the parent holds
 /// for up to three target durations.
@@ -58,8 +59,11 @@ impl Streams {
             config.tokens.tier_secret.as_deref(),
             meter.clone(),
         ));
-        let fetch =
-            |limits, bytes| Fetch::new(Arc::clone(&parents), tasks.clone(), limits, bytes, OBJECT_WAIT);
+        tasks.spawn(Arc::clone(&parents).watch(shutdown.clone()));
+        let fetch = |limits, bytes| {
+            let parents = Arc::clone(&parents);
+            Fetch::new(parents, tasks.clone(), limits, bytes, OBJECT_WAIT, meter.clone())
+        };
         let names = flight::Limits {
             flights: 32,
             ..flight::Limits::default()

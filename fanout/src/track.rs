@@ -32,6 +32,8 @@ pub(crate) struct Track {
     pub(crate) dates: Mutex<History>,
     /// The newest version viewers may see.
     pub(crate) version: watch::Sender<Option<Arc<Released>>>,
+    /// What the parent lists, which viewers may not see yet; moves before parts are asked for.
+    pub(crate) listing: watch::Sender<Listing>,
     /// Newest part held; moves before the version that lists it.
     pub(crate) held: watch::Sender<Cell>,
     /// Never held across an await; readers copy a reference and leave.
@@ -51,6 +53,37 @@ pub(crate) struct Released {
     pub(crate) received: Instant,
 }
 
+/// What the parent lists.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Listing {
+    /// Oldest and newest part.
+    pub(crate) parts: Option<(Cell, Cell)>,
+    pub(crate) part_target: Duration,
+    /// Three target durations.
+    pub(crate) longest_wait: Duration,
+}
+
+/// How a parent stands to a part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Promise {
+    /// It is about to come.
+    Hinted,
+    /// It is there.
+    Listed,
+    /// It may have gone.
+    Gone,
+}
+
+impl Listing {
+    pub(crate) fn promise(&self, cell: Cell) -> Promise {
+        match self.parts {
+            Some((oldest, newest)) if (oldest..=newest).contains(&cell) => Promise::Listed,
+            Some((oldest, _)) if cell < oldest => Promise::Gone,
+            Some(_) | None => Promise::Hinted,
+        }
+    }
+}
+
 #[derive(Default)]
 struct Live {
     parts: BTreeMap<Cell, Object>,
@@ -67,6 +100,7 @@ impl Track {
             urgency,
             dates: Mutex::default(),
             version: watch::Sender::default(),
+            listing: watch::Sender::default(),
             held: watch::Sender::default(),
             live: RwLock::default(),
             started: Instant::now(),
@@ -179,6 +213,7 @@ impl Track {
     pub(crate) fn forget(&self) {
         *self.live.write().unwrap_or_else(PoisonError::into_inner) = Live::default();
         *self.dates.lock().unwrap_or_else(PoisonError::into_inner) = History::default();
+        self.listing.send_replace(Listing::default());
         self.held.send_replace(Cell::default());
     }
 }

@@ -11,11 +11,10 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use listen::playlist::Forms;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
+use crate::metrics::{Fault, Meter};
 use crate::rewind::Listed;
-
-use crate::metrics::Meter;
 use crate::tokens::TIER;
 
 /// Largest object taken from a parent, bytes.
@@ -35,6 +34,10 @@ pub(crate) struct Object {
     /// When the origin published it, microseconds of its Unix time.
     pub(crate) available_us: Option<u64>,
     pub(crate) received: Instant,
+    /// Which parent gave it, by its place in the configuration.
+    pub(crate) parent: usize,
+    /// From the request to the answer's head.
+    pub(crate) trip: Duration,
 }
 
 /// Why a parent gave nothing.
@@ -54,6 +57,10 @@ pub(crate) enum Error {
     Body(#[source] Box<dyn std::error::Error + Send + Sync>),
     #[error("not a URL")]
     Url(#[source] http::Error),
+    #[error("the parent lists it, and did not have it in time")]
+    Overdue,
+    #[error("shutting down")]
+    Shutdown,
 }
 
 impl Error {
@@ -61,12 +68,36 @@ impl Error {
     pub(crate) fn is_wait(&self) -> bool {
         matches!(self, Self::Status(StatusCode::SERVICE_UNAVAILABLE))
     }
+
+    /// Whether the parent itself is ill, whatever it was asked for.
+    pub(crate) fn is_fault(&self) -> bool {
+        match self {
+            Self::Connection(_) | Self::Body(_) => true,
+            Self::Status(status) => status.is_server_error() && !self.is_wait(),
+            Self::NoParent
+            | Self::Missing
+            | Self::Late(_)
+            | Self::Url(_)
+            | Self::Overdue
+            | Self::Shutdown => false,
+        }
+    }
+
+    /// What is counted for it.
+    pub(crate) fn fault(&self) -> Fault {
+        match self {
+            Self::Missing | Self::Overdue => Fault::Missing,
+            Self::Status(_) => Fault::Status,
+            Self::Late(_) => Fault::Late,
+            Self::Body(_) => Fault::Body,
+            Self::NoParent | Self::Connection(_) | Self::Url(_) | Self::Shutdown => Fault::Connection,
+        }
+    }
 }
 
-/// The parents of this edge.
-pub(crate) struct Parents {
+/// Asks one parent at a time.
+pub(crate) struct Upstream {
     client: Client<HttpConnector, Empty<Bytes>>,
-    base: Option<String>,
     /// Tells this edge apart in the parent's books.
     name: String,
     /// Said to parents, which then want no token; none where edges share none.
@@ -74,8 +105,8 @@ pub(crate) struct Parents {
     meter: Meter,
 }
 
-impl Parents {
-    pub(crate) fn new(parents: &[String], tier_secret: Option<&str>, meter: Meter) -> Self {
+impl Upstream {
+    pub(crate) fn new(tier_secret: Option<&str>, meter: Meter) -> Self {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
         connector.set_connect_timeout(Some(CONNECT));
@@ -90,33 +121,16 @@ impl Parents {
         let mut id = [0; 8];
         // Only tells edges apart in books and logs; zeros would merge two of them there and nothing else.
         let _unnamed_is_fine = getrandom::fill(&mut id);
-        let name = format!("edge-{:016x}", u64::from_be_bytes(id));
-        let base = parents
-            .first()
-            .map(|parent| parent.trim_end_matches('/').to_owned());
         Self {
             client,
-            base,
-            name,
+            name: format!("edge-{:016x}", u64::from_be_bytes(id)),
             tier_secret: tier_secret.and_then(sensitive),
             meter,
         }
     }
 
-    /// One GET, answered within `wait` or not at all.
-    pub(crate) async fn get(&self, path: &str, query: Option<&str>, wait: Duration) -> Result<Object, Error> {
-        let asked = timeout(wait, self.ask(path, query))
-            .await
-            .unwrap_or(Err(Error::Late(wait)));
-        match &asked {
-            Ok(_) => self.meter.upstream_objects.increment(1),
-            Err(_) => self.meter.upstream_failures.increment(1),
-        }
-        asked
-    }
-
-    async fn ask(&self, path: &str, query: Option<&str>) -> Result<Object, Error> {
-        let base = self.base.as_deref().ok_or(Error::NoParent)?;
+    /// One GET of a path below a parent's URL.
+    pub(crate) async fn get(&self, base: &str, path: &str, query: Option<&str>) -> Result<Object, Error> {
         let uri: Uri = match query {
             Some(query) => format!("{base}{path}?{query}"),
             None => format!("{base}{path}"),
@@ -129,7 +143,9 @@ impl Parents {
         }
         let request = request.body(Empty::new()).map_err(Error::Url)?;
         self.meter.upstream_requests.increment(1);
+        let asked = Instant::now();
         let response = self.client.request(request).await.map_err(Error::Connection)?;
+        let trip = asked.elapsed();
         match response.status() {
             StatusCode::OK => {}
             StatusCode::NOT_FOUND | StatusCode::GONE => return Err(Error::Missing),
@@ -150,6 +166,8 @@ impl Parents {
             bytes,
             available_us,
             received: Instant::now(),
+            parent: 0,
+            trip,
         })
     }
 }

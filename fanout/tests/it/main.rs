@@ -14,6 +14,12 @@ mod headers;
 #[cfg(test)]
 mod leak;
 #[cfg(test)]
+mod lesser;
+#[cfg(test)]
+mod parent;
+#[cfg(test)]
+mod parents;
+#[cfg(test)]
 #[path = "../../../packager/tests/it/stage.rs"]
 #[allow(dead_code, reason = "the packager's tests use all of it")]
 mod stage;
