@@ -19,9 +19,9 @@ pub struct Part {
 impl Part {
     /// Decode time just after its last sample, ticks.
     pub fn end(&self) -> u64 {
-        self.samples
-            .iter()
-            .fold(self.decode_time, |time, sample| time + u64::from(sample.duration))
+        self.samples.iter().fold(self.decode_time, |time, sample| {
+            time.saturating_add(u64::from(sample.duration))
+        })
     }
 }
 

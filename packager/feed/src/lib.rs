@@ -1,7 +1,8 @@
 //! The feed: encoded access units on their way from ingest to packager.
 //!
 //! Code map: [`message`] what is said, [`wire`] how it looks in bytes, [`auth`] who may say it,
-//! [`cue`] where programme and breaks meet.
+//! [`cue`] where programme and breaks meet, [`mod@fuzz`] what every input must satisfy: for property tests here, and for
+//! `fuzz/`, a workspace of its own.
 //!
 //! A connection goes: packager sends [`Message::Challenge`]; ingest answers [`Message::Hello`], which carries
 //! the stream's whole shape and a MAC over the challenge; packager sends [`Message::Resume`] with the cell it
@@ -16,6 +17,7 @@
 
 pub mod auth;
 pub mod cue;
+pub mod fuzz;
 pub mod message;
 pub mod wire;
 

@@ -11,6 +11,7 @@
 //! | [`reload`] | whether a request is answered now, later or never |
 //! | [`delivery`] | how long an answer may be cached |
 //! | [`check`] | whether any origin's playlists and answers follow the rules |
+//! | [`mod@fuzz`] | what every input must satisfy: for property tests here, and for `fuzz/`, a workspace of its own |
 //!
 //! # Glossary
 //! | term | meaning |
@@ -50,6 +51,7 @@
 
 pub mod check;
 pub mod delivery;
+pub mod fuzz;
 pub mod id;
 pub mod path;
 pub mod playlist;

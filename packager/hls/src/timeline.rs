@@ -200,8 +200,9 @@ impl Timeline {
             return Marked::Refused;
         }
         let grid = &self.config.grid;
-        self.dates
-            .mark(mark, grid.frame_time(grid.first_frame(self.next)))
+        let now = grid.frame_time(grid.first_frame(self.next));
+        // No part of any track is longer, so that no playlist of the next publication ends later.
+        self.dates.mark(mark, now, now + grid.part_target())
     }
 
     /// The cell a track has to deliver next.

@@ -7,4 +7,6 @@ mod protect;
 #[cfg(test)]
 mod push;
 #[cfg(test)]
+mod spoilt;
+#[cfg(test)]
 mod stage;

@@ -17,7 +17,9 @@ use crate::path::KeyId;
 pub use date::{DateRange, Place, Splice, Trigger, Value};
 pub use dvr::{Dvr, Kind, SEGMENTS_PER_CHUNK};
 pub use frames::{Frame, Range};
-pub use parse::{Error, PLAYLIST_BYTES_MAX, Parsed, Segment as ParsedSegment, parse};
+pub use parse::{
+    Error, NUMBER_MAX, PLAYLIST_BYTES_MAX, Parsed, SECONDS_MAX, Segment as ParsedSegment, parse,
+};
 pub(crate) use parse::{attribute, attributes};
 pub use steering::Steering;
 

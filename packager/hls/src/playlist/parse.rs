@@ -8,6 +8,12 @@ use crate::id::{Msn, PartIndex};
 /// Longest playlist read, bytes: an hour of 0.2 s parts fits.
 pub const PLAYLIST_BYTES_MAX: usize = 4 << 20;
 
+/// Highest number of a segment, a part or a discontinuity that is read: what comes after it is a number, too.
+pub const NUMBER_MAX: u64 = u64::MAX >> 1;
+
+/// Longest time that is read, whole seconds: sums and multiples of such are times, too.
+pub const SECONDS_MAX: u64 = u32::MAX as u64;
+
 /// What a media playlist says.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Parsed {
@@ -149,6 +155,7 @@ struct Reader {
     key: Option<String>,
     open: Segment,
     touched: bool,
+    is_numbered: bool,
 }
 
 impl Reader {
@@ -200,12 +207,22 @@ impl Reader {
 
     /// Tags about the playlist as a whole. The outer `None` is a malformed value.
     fn head(&mut self, name: &str, value: &str) -> Option<Result<(), Error>> {
+        let is_begun = self.is_begun();
         let out = &mut self.out;
         match name {
             "-X-VERSION" => out.version = value.parse().ok()?,
-            "-X-TARGETDURATION" => out.target_duration = Duration::from_secs(value.parse().ok()?),
-            "-X-MEDIA-SEQUENCE" => out.media_sequence = Msn(value.parse().ok()?),
-            "-X-DISCONTINUITY-SEQUENCE" => out.discontinuity_sequence = Some(value.parse().ok()?),
+            "-X-TARGETDURATION" => out.target_duration = Duration::from_secs(whole_seconds(value)?),
+            // rfc8216bis §4.4.3.2, §4.4.3.3: both before the first segment; and §4.4.3: none more than once. Whoever
+            // numbers segments by another one than we do has other segments.
+            "-X-MEDIA-SEQUENCE" => {
+                let is_first = !self.is_numbered && !is_begun;
+                out.media_sequence = Msn(number(value).filter(|_| is_first)?);
+                self.is_numbered = true;
+            }
+            "-X-DISCONTINUITY-SEQUENCE" => {
+                let is_first = out.discontinuity_sequence.is_none() && !is_begun;
+                out.discontinuity_sequence = Some(number(value).filter(|_| is_first)?);
+            }
             "-X-PART-INF" => out.part_target = Some(seconds_of(plain(value, "PART-TARGET")?)?),
             "-X-DATERANGE" => out.dates.push(value.to_owned()),
             "-X-ENDLIST" => out.ended = true,
@@ -225,8 +242,8 @@ impl Reader {
             }
             "-X-RENDITION-REPORT" => out.reports.push(Report {
                 uri: quoted(value, "URI")?,
-                last_msn: Msn(plain(value, "LAST-MSN")?.parse().ok()?),
-                last_part: PartIndex(plain(value, "LAST-PART").unwrap_or("0").parse().ok()?),
+                last_msn: Msn(number(plain(value, "LAST-MSN")?)?),
+                last_part: PartIndex(number(plain(value, "LAST-PART").unwrap_or("0"))?),
             }),
             _ => {}
         }
@@ -242,6 +259,11 @@ impl Reader {
         });
         self.touched = true;
         Some(())
+    }
+
+    /// Whether the first segment's lines have begun.
+    fn is_begun(&self) -> bool {
+        self.touched || !self.out.segments.is_empty()
     }
 
     fn segment_tag(&mut self) {
@@ -275,7 +297,18 @@ fn seconds(list: &str, name: &str) -> Option<Option<Duration>> {
     }
 }
 
-/// Decimal seconds, exact to the nanosecond.
+/// A decimal number, of digits alone (rfc8216bis §4.2), to [`NUMBER_MAX`].
+pub(super) fn number(text: &str) -> Option<u64> {
+    let digits = text.bytes().all(|b| b.is_ascii_digit());
+    let number = text.parse().ok().filter(|_| digits);
+    number.filter(|number| *number <= NUMBER_MAX)
+}
+
+fn whole_seconds(text: &str) -> Option<u64> {
+    number(text).filter(|seconds| *seconds <= SECONDS_MAX)
+}
+
+/// Decimal seconds, exact to the nanosecond, to [`SECONDS_MAX`].
 pub(super) fn seconds_of(text: &str) -> Option<Duration> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
     let digits = |t: &str| t.bytes().all(|b| b.is_ascii_digit());
@@ -283,7 +316,7 @@ pub(super) fn seconds_of(text: &str) -> Option<Duration> {
         return None;
     }
     let nanos: String = fraction.chars().chain(std::iter::repeat('0')).take(9).collect();
-    Some(Duration::new(whole.parse().ok()?, nanos.parse().ok()?))
+    Some(Duration::new(whole_seconds(whole)?, nanos.parse().ok()?))
 }
 
 fn quoted(list: &str, name: &str) -> Option<String> {
@@ -351,6 +384,45 @@ mod tests {
         );
         assert_eq!(parse("#EXT-X-VERSION:3"), Err(Error::NotAPlaylist));
         assert_eq!(parse("#EXTM3U\n"), Err(Error::NotMedia));
+    }
+
+    #[test]
+    fn numbers_and_times_are_such_that_can_be_counted_with() {
+        let with = |line: &str| parse(&format!("#EXTM3U\n#EXT-X-TARGETDURATION:2\n{line}\n"));
+        for good in [
+            "#EXT-X-MEDIA-SEQUENCE:9223372036854775807",
+            "#EXT-X-DISCONTINUITY-SEQUENCE:9223372036854775807",
+            "#EXT-X-TARGETDURATION:4294967295",
+            "#EXTINF:4294967295.999999999,",
+        ] {
+            assert!(with(good).is_ok(), "{good}");
+        }
+        for bad in [
+            "#EXT-X-MEDIA-SEQUENCE:9223372036854775808",
+            "#EXT-X-MEDIA-SEQUENCE:+1",
+            "#EXT-X-DISCONTINUITY-SEQUENCE:9223372036854775808",
+            "#EXT-X-RENDITION-REPORT:URI=\"a\",LAST-MSN=18446744073709551615",
+            "#EXT-X-TARGETDURATION:4294967296",
+            "#EXT-X-PART-INF:PART-TARGET=4294967296",
+            "#EXTINF:18446744073709551615,",
+        ] {
+            assert!(matches!(with(bad), Err(Error::Malformed(3, _))), "{bad}");
+        }
+    }
+
+    #[test]
+    fn segments_are_numbered_once_and_before_the_first() {
+        for tag in ["MEDIA-SEQUENCE", "DISCONTINUITY-SEQUENCE"] {
+            for before in [
+                format!("#EXT-X-{tag}:5"),
+                "#EXTINF:2,\ns".to_owned(),
+                "#EXTINF:2,".to_owned(),
+                "#EXT-X-PART:DURATION=1,URI=\"p\"".to_owned(),
+            ] {
+                let text = format!("#EXTM3U\n#EXT-X-TARGETDURATION:2\n{before}\n#EXT-X-{tag}:5\n");
+                assert!(matches!(parse(&text), Err(Error::Malformed(..))), "{text}");
+            }
+        }
     }
 
     #[test]

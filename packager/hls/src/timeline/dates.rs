@@ -67,8 +67,8 @@ pub(super) struct Dates {
 }
 
 impl Dates {
-    /// `now` is where the playlists end. rfc8216bis §4.4.5.1: what was said of an id never changes, it only grows.
-    pub(super) fn mark(&mut self, mark: Mark, now: Duration) -> Marked {
+    /// `now` is where the playlists end, and `next` the latest that they may after the next publication. rfc8216bis §4.4.5.1: what was said of an id never changes, it only grows.
+    pub(super) fn mark(&mut self, mark: Mark, now: Duration, next: Duration) -> Marked {
         let is_full = self.ranges.len() >= DATES_MAX;
         let known = self.ranges.iter_mut().find(|range| range.id == mark.id);
         match (mark.kind, known) {
@@ -81,8 +81,9 @@ impl Dates {
             }
             (MarkKind::More, Some(range)) => add(range, mark.attributes),
             (MarkKind::Cancel, Some(range)) => {
-                // rfc8216bis §6.2.1: it may go while no date of it maps to a segment.
-                if range.start < now && !self.unseen.contains(&mark.id) {
+                // rfc8216bis §6.2.1: it may go while no date of it maps to a segment, and the playlist without it is the
+                // next one, which has a part more.
+                if range.start < next && !self.unseen.contains(&mark.id) {
                     return Marked::Refused;
                 }
                 self.ranges.retain(|range| range.id != mark.id);

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::lines::{Class, class, lines};
 use super::{VERSION_SKIP, VERSION_SKIP_DATES, id, list};
-use crate::playlist::parse::attribute;
+use crate::playlist::parse::{self, attribute};
 
 /// Why a delta update does not become a full playlist; the full one has to be asked for (rfc8216bis §6.3.7).
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -104,7 +104,7 @@ impl<'a> Skip<'a> {
             return Ok(None);
         };
         let attributes = text.split_once(':').map_or("", |(_, list)| list);
-        let segments = attribute(attributes, "SKIPPED-SEGMENTS").and_then(|count| count.parse::<u64>().ok());
+        let segments = attribute(attributes, "SKIPPED-SEGMENTS").and_then(parse::number);
         let from = number(delta, "#EXT-X-MEDIA-SEQUENCE:", 0)?;
         let removed = attribute(attributes, "RECENTLY-REMOVED-DATERANGES").map(|ids| {
             ids.trim_matches('"')
@@ -126,7 +126,7 @@ impl<'a> Skip<'a> {
 fn number(text: &str, tag: &'static str, absent: u64) -> Result<u64, Error> {
     let value = lines(text, 0).find_map(|(_, line)| line.strip_prefix(tag));
     value.map_or(Ok(absent), |value| {
-        value.parse().map_err(|_| Error::Malformed(tag))
+        parse::number(value.trim_end()).ok_or(Error::Malformed(tag))
     })
 }
 

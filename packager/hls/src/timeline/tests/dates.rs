@@ -207,13 +207,14 @@ fn rfc8216bis_6_2_1_what_has_not_begun_can_be_cancelled() {
     let at = now(&stage) + 2 * SECOND;
     stage.timeline.mark(interstitial("goes", at));
     stage.timeline.mark(interstitial("stays", at));
-    feed_by_the_rules(&mut stage, 4);
-    assert_eq!((dates(&stage).len(), now(&stage)), (2, at));
+    feed_by_the_rules(&mut stage, 2);
+    assert_eq!((dates(&stage).len(), now(&stage)), (2, at - SECOND));
     assert_eq!(stage.timeline.mark(cancel("goes")), Marked::Listed);
     assert_eq!(stage.timeline.mark(cancel("goes")), Marked::Known);
     feed_by_the_rules(&mut stage, 1);
+    // The next playlist may end behind its start, by sound.
     assert_eq!(stage.timeline.mark(cancel("stays")), Marked::Refused);
-    feed_by_the_rules(&mut stage, 1);
+    feed_by_the_rules(&mut stage, 2);
     assert!(matches!(&dates(&stage)[..], [only] if only.starts_with("ID=\"stays\"")));
     // Both said again to one that was away: nobody has seen it.
     stage.timeline.mark(interstitial("goes", at));
