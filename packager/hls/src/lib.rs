@@ -9,6 +9,7 @@
 //! | [`playlist`] | what a playlist says, as text and back |
 //! | [`timeline`] | which parts and segments a stream's playlists list now |
 //! | [`reload`] | whether a request is answered now, later or never |
+//! | [`vtt`] | what a subtitle segment says, and how cues come |
 //! | [`delivery`] | how long an answer may be cached |
 //! | [`check`] | whether any origin's playlists and answers follow the rules |
 //!
@@ -56,3 +57,4 @@ pub mod playlist;
 pub mod reload;
 pub mod time;
 pub mod timeline;
+pub mod vtt;

@@ -226,7 +226,10 @@ impl Reader {
             "-X-RENDITION-REPORT" => out.reports.push(Report {
                 uri: quoted(value, "URI")?,
                 last_msn: Msn(plain(value, "LAST-MSN")?.parse().ok()?),
-                last_part: PartIndex(plain(value, "LAST-PART").unwrap_or("0").parse().ok()?),
+                last_part: match plain(value, "LAST-PART") {
+                    Some(part) => Some(PartIndex(part.parse().ok()?)),
+                    None => None,
+                },
             }),
             _ => {}
         }
