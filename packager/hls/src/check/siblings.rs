@@ -253,16 +253,18 @@ fn borders_agree(one: &Parsed, two: &Parsed) -> bool {
 
 /// rfc8216bis §6.2.4.
 fn rule_68_discontinuities_are_the_same(tracks: &Tracks) -> Vec<String> {
-    let at = |track: &Track| -> Vec<(Msn, u64)> {
+    // What has no parts does not list the segment that others have begun.
+    let at = |track: &Track, other: &Track| -> Vec<(Msn, u64)> {
+        let until = other.said.parsed.last().map(|(msn, _)| msn);
         numbered(&track.said.parsed)
             .map(|(msn, segment)| (msn, segment.discontinuities))
-            .filter(|(_, count)| *count > 0)
+            .filter(|(msn, count)| *count > 0 && Some(*msn) <= until)
             .collect()
     };
     let sequence = |track: &Track| track.said.parsed.discontinuity_sequence;
     let differ = tracks
         .pairs()
-        .filter(|(first, other)| sequence(first) != sequence(other) || at(first) != at(other));
+        .filter(|(first, other)| sequence(first) != sequence(other) || at(first, other) != at(other, first));
     differ
         .map(|(first, other)| format!("{} and {} differ", first.uri, other.uri))
         .collect()
