@@ -2,7 +2,7 @@
 //!
 //! Code map: [`cli`] what can be said on the command line, [`config`] what is set and by whom, [`up`] every role
 //! in one process, [`parts`] how a role is put together, [`ops`] the operators' port, [`api`] what an ingest answers
-//! there, `clips` what a packager does, [`doctor`] this machine before the night and encoders during it, [`data`] what is
+//! there, `clips` and `subtitles` what a packager does, [`doctor`] this machine before the night and encoders during it, [`data`] what is
 //! kept between runs, `key` who may publish, `events` what is kept of them, `drill` a crowd and its verdict,
 //! [`announce`] the box and `up.json`.
 
@@ -36,6 +36,8 @@ mod events;
 mod key;
 mod ops;
 mod parts;
+#[cfg(feature = "packager")]
+mod subtitles;
 #[cfg(feature = "edge")]
 mod token;
 mod up;

@@ -36,11 +36,14 @@ pub(crate) async fn packager(
         data_dir: Some(data.dir().to_owned()),
         encryption: config.packager.encryption.clone(),
         steering: config.packager.steering.clone(),
+        subtitles: config.packager.subtitles.clone(),
     };
     let packager = packager::Packager::bind(settings, secret.as_bytes().to_vec()).await?;
     let feed = packager.feed_address().context("feed port")?;
     let origin = packager.origin_address();
-    let api = packager.archive().map(crate::clips::routes).unwrap_or_default();
+    let clips = packager.archive().map(crate::clips::routes).unwrap_or_default();
+    let subtitles = packager.subtitles().map(crate::subtitles::routes);
+    let api = clips.merge(subtitles.unwrap_or_default());
     let run = packager.run(shutdown.clone());
     let service: Service = (
         "packager",

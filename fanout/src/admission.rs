@@ -197,7 +197,7 @@ pub(crate) fn class(streams: &Streams, resource: &Resource, query: &str) -> (Cla
         Resource::Dvr(_) | Resource::DvrMedia(..) | Resource::Frames(..) => (Class::Dvr, false),
         Resource::Vod(_, _, leaf) => (Class::Archive, matches!(leaf, Leaf::Object(..))),
         Resource::Key(..) | Resource::Object(_, _, Object::Part(_) | Object::Init(_)) => (Class::Live, true),
-        Resource::Object(stream, id, Object::Segment(msn)) => {
+        Resource::Object(stream, id, Object::Segment(msn) | Object::Vtt(msn)) => {
             let track = streams.mirrored(stream, id);
             match track {
                 Some(track) if track.has_ended() => (Class::Archive, true),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use flight::Refusal;
 use gate::admission::Class;
-use hls::delivery::Answer;
+use hls::delivery::{Answer, TEXT_TYPE};
 use hls::id::{Cell, Msn, StreamId, TrackId};
 use hls::path::{Directives, Hash, Leaf, Object as Name, Resource, split_token};
 use hls::reload::Verdict;
@@ -116,7 +116,7 @@ impl Edge {
             | Resource::Vod(_, _, Leaf::Multivariant | Leaf::Media(_)) => PLAYLIST,
             Resource::Object(_, _, Name::Part(_)) => PART,
             Resource::Key(..)
-            | Resource::Object(_, _, Name::Init(_) | Name::Segment(_))
+            | Resource::Object(_, _, Name::Init(_) | Name::Segment(_) | Name::Vtt(_))
             | Resource::Vod(_, _, Leaf::Object(..)) => OBJECT,
         };
         shared.answered(kind, &response);
@@ -233,6 +233,7 @@ impl Shared {
         match name {
             Name::Init(hash) => wait.init(*hash).await,
             Name::Segment(msn) => wait.segment(*msn).await,
+            Name::Vtt(msn) => wait.text(*msn).await,
             Name::Part(cell) => wait.part(*cell).await,
         }
     }
@@ -350,7 +351,9 @@ impl Wait<'_> {
             if version.may_have(cell) {
                 return self.fetch(Name::Part(cell)).await;
             }
-            match version.position.part(cell, version.newest().unwrap_or_default()) {
+            // A track without parts will not get any.
+            let newest = version.newest().ok_or_else(|| unknown("no such part"))?;
+            match version.position.part(cell, newest) {
                 Verdict::Park => self.next(Some(&now), held).await?,
                 Verdict::Ready | Verdict::TooFar | Verdict::Unknown => return Err(unknown("no such part")),
             }
@@ -378,11 +381,24 @@ impl Wait<'_> {
         }
     }
 
+    /// A segment of subtitles; the newest one is here before it is listed.
+    async fn text(&self, msn: Msn) -> Result<Found, Refused> {
+        let now = self.started().await?;
+        if now.version.text().is_none() || !now.version.may_have_segment(msn) {
+            return Err(unknown("no such segment"));
+        }
+        let found = self.fetch(Name::Vtt(msn)).await?;
+        Ok(Found {
+            kind: TEXT_TYPE,
+            ..found
+        })
+    }
+
     /// One flight for everyone; it outlives this viewer.
     async fn fetch(&self, name: Name) -> Result<Found, Refused> {
         let keep = match &name {
             Name::Part(cell) => Keep::Live(Arc::clone(&self.track), *cell),
-            Name::Init(_) | Name::Segment(_) => Keep::Cache,
+            Name::Init(_) | Name::Segment(_) | Name::Vtt(_) => Keep::Cache,
         };
         let resource = self.track.object(name);
         let landing = self.shared.streams.fetch.get(&resource, keep);

@@ -174,6 +174,15 @@ impl Version {
         self.cells.last().copied()
     }
 
+    /// The newest whole segment where it is of subtitles, which have no parts.
+    pub(crate) fn text(&self) -> Option<Msn> {
+        let mut segments = self.parsed.segments.iter().rev();
+        match Object::parse(segments.find_map(|segment| segment.uri.as_deref())?)? {
+            Object::Vtt(msn) => Some(msn),
+            Object::Init(_) | Object::Part(_) | Object::Segment(_) => None,
+        }
+    }
+
     /// Whether the newest part's media never came.
     pub(crate) fn ends_in_gap(&self) -> bool {
         self.parsed.parts().next_back().is_some_and(|part| part.gap)
@@ -260,7 +269,7 @@ impl Version {
 fn cell(uri: &str) -> Result<Cell, Error> {
     match Object::parse(uri) {
         Some(Object::Part(cell)) => Ok(cell),
-        Some(Object::Init(_) | Object::Segment(_)) | None => {
+        Some(Object::Init(_) | Object::Segment(_) | Object::Vtt(_)) | None => {
             Err(Error::PartName(uri.chars().take(64).collect()))
         }
     }
@@ -332,6 +341,19 @@ mod tests {
         assert_eq!(plain.next(Duration::ZERO).wait, None);
         assert_eq!(plain.poll(), Some(Duration::from_millis(261)));
         assert_eq!(version(&part(40)).poll(), None);
+    }
+
+    #[test]
+    fn subtitles_are_followed_by_segments() {
+        let head = HEAD.replace("#EXT-X-PART-INF:PART-TARGET=0.522\n", "");
+        let head = head.replace("#EXT-X-MAP:URI=\"init-0123456789abcdef.mp4\"\n", "");
+        let text = format!("{head}#EXTINF:2,\nseg-10.vtt\n#EXTINF:2,\nseg-11.vtt\n");
+        let version = Version::read(text.into()).unwrap();
+        assert_eq!(version.next(Duration::ZERO).wait, Some((12, None)));
+        assert_eq!(version.text(), Some(Msn(11)));
+        assert!(version.maps().is_empty() && version.newest().is_none() && version.hint().is_none());
+        assert!(version.may_have_segment(Msn(8)) && !version.may_have_segment(Msn(12)));
+        assert_eq!(self::version("#EXTINF:2,\nseg-10.m4s\n").text(), None);
     }
 
     #[test]

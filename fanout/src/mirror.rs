@@ -259,6 +259,7 @@ impl Mirror {
         self.fetch_maps(&version, before.as_deref()).await;
         self.fetch_parts(&version, before.as_deref(), object.available_us.is_some());
         self.wait_for_newest(&version, object.received).await;
+        self.fetch_text(&version, before.as_deref()).await;
         let ended = version.position.ended;
         let released = Released {
             forms: self.track.forms(&version),
@@ -318,6 +319,22 @@ impl Mirror {
             // A failure is counted where the request is made; the next version asks again.
             let _counted = fetch.get(&resource, Keep::Live(track, cell)).await;
         });
+    }
+
+    /// A new segment of subtitles, so that viewers find it here. It is fetched on, however late the release may not be.
+    async fn fetch_text(&self, version: &Version, before: Option<&Released>) {
+        let known = before.and_then(|before| before.version.text());
+        let Some(msn) = version
+            .text()
+            .filter(|msn| known.is_none_or(|known| *msn > known))
+        else {
+            return;
+        };
+        let resource = self.track.object(Name::Vtt(msn));
+        let fetched = timeout(version.patience(), self.fetch.get(&resource, Keep::Cache)).await;
+        if fetched.is_err() {
+            self.meter.early.increment(1);
+        }
     }
 
     async fn wait_for_newest(&self, version: &Version, received: Instant) {

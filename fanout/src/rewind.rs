@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use flight::Refusal;
-use hls::delivery::{REWIND_URGENCY, is_video};
+use hls::delivery::{REWIND_URGENCY, TEXT_TYPE, is_video};
 use hls::id::{Msn, StreamId, TrackId};
 use hls::path::{Hash, Leaf, Object as Name, Resource, Skip, Vod};
 use hls::playlist::SEGMENTS_PER_CHUNK;
@@ -39,6 +39,8 @@ pub(crate) async fn playlist(
 pub(crate) struct Listed {
     /// From the oldest that may still be fetched to the newest.
     segments: Option<(Msn, Msn)>,
+    /// Whether those are subtitles.
+    is_text: bool,
     inits: BTreeSet<Hash>,
 }
 
@@ -49,7 +51,8 @@ impl Listed {
             .lines()
             .find_map(|line| line.strip_prefix("#EXT-X-MEDIA-SEQUENCE:")?.parse().ok());
         let segment = |line: &str| match Name::parse(line)? {
-            Name::Segment(msn) => Some(msn),
+            Name::Segment(msn) => Some((msn, false)),
+            Name::Vtt(msn) => Some((msn, true)),
             Name::Init(_) | Name::Part(_) => None,
         };
         let last = text.lines().rev().find_map(segment);
@@ -57,13 +60,14 @@ impl Listed {
             let uri = line.strip_prefix("#EXT-X-MAP:URI=\"")?;
             match Name::parse(uri.split('"').next()?)? {
                 Name::Init(hash) => Some(hash),
-                Name::Segment(_) | Name::Part(_) => None,
+                Name::Segment(_) | Name::Vtt(_) | Name::Part(_) => None,
             }
         };
         // rfc8216bis §6.2.2: what has left the playlist may be fetched for a while.
         let oldest = first.map(|first: u64| Msn(first.saturating_sub(SEGMENTS_PER_CHUNK)));
         Self {
-            segments: oldest.zip(last),
+            segments: oldest.zip(last.map(|(msn, _)| msn)),
+            is_text: last.is_some_and(|(_, is_text)| is_text),
             inits: text.lines().filter_map(map).collect(),
         }
     }
@@ -71,11 +75,15 @@ impl Listed {
     fn has(&self, name: &Name) -> bool {
         match name {
             Name::Init(hash) => self.inits.contains(hash),
-            Name::Segment(msn) => self
-                .segments
-                .is_some_and(|(first, last)| (first..=last).contains(msn)),
+            Name::Segment(msn) => !self.is_text && self.reaches(*msn),
+            Name::Vtt(msn) => self.is_text && self.reaches(*msn),
             Name::Part(_) => false,
         }
+    }
+
+    fn reaches(&self, msn: Msn) -> bool {
+        let range = self.segments;
+        range.is_some_and(|(first, last)| (first..=last).contains(&msn))
     }
 }
 
@@ -105,12 +113,20 @@ pub(crate) async fn object(
         (Some(object), _) => object,
         // Those are the mirrors', too: from one cache the parent is asked once.
         (None, Name::Init(_)) => streams.fetch.get(&resource, Keep::Cache).await?,
-        (None, Name::Part(_) | Name::Segment(_)) => streams.rewind.get(&resource, Keep::Cache).await?,
+        (None, Name::Part(_) | Name::Segment(_) | Name::Vtt(_)) => {
+            streams.rewind.get(&resource, Keep::Cache).await?
+        }
+    };
+    let found = Found::media(object.bytes.into(), video, REWIND_URGENCY, Duration::ZERO);
+    let kind = match name {
+        Name::Vtt(_) => TEXT_TYPE,
+        Name::Init(_) | Name::Part(_) | Name::Segment(_) => found.kind,
     };
     Ok(Found {
+        kind,
         available_us: object.available_us,
         age: Some(object.received.elapsed()),
-        ..Found::media(object.bytes.into(), video, REWIND_URGENCY, Duration::ZERO)
+        ..found
     })
 }
 
@@ -189,6 +205,9 @@ mod tests {
             assert_eq!(has(Name::Segment(Msn(msn))), known, "{msn}");
         }
         assert!(has(Name::Init(Hash(0xaa))) && !has(Name::Init(Hash(0xab))));
+        let texts = Listed::read(format!("{head}#EXTINF:2,\nseg-100.vtt\n").as_bytes());
+        assert!(texts.has(&Name::Vtt(Msn(100))) && !texts.has(&Name::Segment(Msn(100))));
+        assert!(!has(Name::Vtt(Msn(100))));
         let nothing = Listed::read(b"\xff");
         assert!(!nothing.has(&Name::Segment(Msn(0))) && !nothing.has(&Name::Init(Hash(0))));
     }

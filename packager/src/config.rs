@@ -10,6 +10,7 @@ pub use crate::archive::Settings as Archive;
 pub use crate::cmafin::config::Cmaf;
 pub use crate::encryption::{Encryption, Method};
 pub use crate::steering::Section as Steering;
+pub use crate::subtitles::config::Track as Subtitles;
 
 /// Sections `packager` and `origin`.
 #[derive(Debug, Clone, Default)]
@@ -30,6 +31,8 @@ pub struct Config {
     pub encryption: Encryption,
     /// `[packager.steering]`
     pub steering: Steering,
+    /// `[[packager.subtitles]]`
+    pub subtitles: Vec<Subtitles>,
 }
 
 /// `[packager]` of the config file.
@@ -48,6 +51,8 @@ pub struct Section {
     pub archive: Archive,
     /// Content steering.
     pub steering: Steering,
+    /// Subtitle tracks, filled with cues by `POST /api/streams/{stream}/subtitles/{name}`. Default: none.
+    pub subtitles: Vec<Subtitles>,
 }
 
 /// What is kept on disk: for rewinding, and for a restart.

@@ -13,6 +13,7 @@
 //! | `steering` | who tells players which host to ask |
 //! | `window` | which bytes and playlists exist right now |
 //! | `spool` | what is on disk: for a restart, and for rewinding |
+//! | [`subtitles`] | which cues there are, and what segments say of them |
 //! | `origin` | what an HTTP request is answered |
 //! | `rewind` | the same for what is on disk |
 //! | [`archive`] | what is in the object store, for good |
@@ -47,6 +48,7 @@ mod origin;
 mod rewind;
 mod spool;
 mod steering;
+pub mod subtitles;
 mod window;
 
 use std::net::SocketAddr;
@@ -58,6 +60,7 @@ use tokio_util::task::TaskTracker;
 pub use archive::Archive;
 pub use config::Config;
 use encryption::Rule;
+use subtitles::Library;
 
 /// A packager whose ports are open.
 pub struct Packager {
@@ -79,6 +82,9 @@ pub enum Error {
     /// Encryption as it is configured is not possible.
     #[error("packager.encryption: {}", .0.join("; "))]
     Encryption(Vec<String>),
+    /// Subtitle tracks as they are configured are not possible.
+    #[error("{}", .0.join("; "))]
+    Subtitles(Vec<String>),
     /// A configured stream has no grid.
     #[error("packager.cmaf.streams")]
     Grid(#[from] hls::time::GridError),
@@ -91,6 +97,10 @@ impl Packager {
     /// is kept, and the packager says so.
     pub async fn bind(config: Config, secret: Vec<u8>) -> Result<Self, Error> {
         let rule = config.encryption.rule().map_err(Error::Encryption)?;
+        let mistakes = subtitles::config::mistakes(&config.subtitles);
+        if !mistakes.is_empty() {
+            return Err(Error::Subtitles(mistakes));
+        }
         if config.encryption.serve_keys {
             tracing::warn!("packager.encryption.serve_keys: whoever can play can have the keys");
         }
@@ -123,6 +133,12 @@ impl Packager {
     /// Where recordings go; none where they go nowhere.
     pub fn archive(&self) -> Option<Arc<Archive>> {
         self.archive.clone()
+    }
+
+    /// Where cues of subtitle tracks go; none where no track is configured.
+    pub fn subtitles(&self) -> Option<subtitles::Subtitles> {
+        let streams = Arc::clone(&self.streams);
+        (!self.config.subtitles.is_empty()).then(|| subtitles::Subtitles(streams))
     }
 
     /// Where ingests connect.
@@ -187,15 +203,18 @@ fn open_archive(config: &Config, rule: &Arc<Rule>) -> Option<Arc<Archive>> {
 }
 
 async fn kept(config: &Config, archive: Option<&Arc<Archive>>, rule: Arc<Rule>) -> window::Streams {
+    let tracks = config.subtitles.clone();
     let Some(data_dir) = config.data_dir.clone() else {
-        return window::Streams::passing(rule);
+        return window::Streams::passing(rule, Arc::new(Library::open(tracks, None)));
     };
     let (settings, under) = (config.clone(), Arc::clone(&rule));
     let pledges = archive.map(|archive| Arc::clone(archive.pledges()));
     let read = move || {
         let (spool, loaded) = spool::open(&data_dir, &settings, pledges, Arc::clone(&under))?;
         let window = settings.feed.window();
-        Ok(window::Streams::kept(Arc::new(spool), loaded, window, under))
+        let library = Arc::new(Library::open(settings.subtitles, Some(data_dir)));
+        let shared = (under, library);
+        Ok(window::Streams::kept(Arc::new(spool), loaded, window, shared))
     };
     let read = tokio::task::spawn_blocking(read).await;
     match read.unwrap_or_else(|panicked| Err(std::io::Error::other(panicked))) {
@@ -206,7 +225,7 @@ async fn kept(config: &Config, archive: Option<&Arc<Archive>>, rule: Arc<Rule>) 
                 error,
                 "nothing is kept on disk: no rewinding, and a restart begins anew"
             );
-            window::Streams::passing(rule)
+            window::Streams::passing(rule, Arc::new(Library::open(tracks, None)))
         }
     }
 }

@@ -13,8 +13,8 @@ use feed::{Cue, Hello, Shape, Unit};
 use hls::delivery;
 use hls::id::{Cell, Epoch, Msn};
 use hls::path::{Hash, Object};
-use hls::playlist::Multivariant;
-use hls::playlist::delta::{self, History};
+use hls::playlist::delta::{self, History, Recent};
+use hls::playlist::{self, Multivariant, Report, Subtitles};
 use hls::timeline::{Config, Error, Life, Marked, Progress, Share, Timeline};
 use listen::playlist::{Form, Forms};
 
@@ -23,7 +23,7 @@ use crate::encryption::Rule;
 use crate::encryption::guard::{Guard, Joiner, Seal};
 use crate::multivariant::{has_one_kind_of_sound, multivariant};
 use crate::spool::{self, Loaded};
-use crate::window::{Last, Refusal, Track, View};
+use crate::window::{Last, Refusal, Text, Track, View};
 
 /// A stream as its ladders feed it, one after the other, as this packager knows it.
 pub(crate) struct Machine {
@@ -39,6 +39,7 @@ pub(crate) struct Machine {
     assemblers: Vec<Assembler>,
     /// Shares of cells that other tracks have yet to deliver, and their bytes.
     staged: BTreeMap<Cell, Vec<(Share, Option<Bytes>)>>,
+    announced: Multivariant,
     multivariant: Form,
     tracks: Vec<Track>,
     guard: Guard,
@@ -131,6 +132,7 @@ impl Machine {
             epoch: hello.epoch,
             generation,
             multivariant: Form::new(announced.render()),
+            announced,
             shape: hello.shape.clone(),
             opening: life.first,
             wanted: life.first,
@@ -181,6 +183,7 @@ impl Machine {
             assemblers: assemblers(&hello.shape, next),
             staged: BTreeMap::new(),
             multivariant: Form::new(announced.render()),
+            announced,
             tracks,
             guard: Guard::new(rule, hello).ok()?,
             dates: History::default(),
@@ -190,6 +193,15 @@ impl Machine {
         };
         machine.retain();
         Some(machine)
+    }
+
+    /// The same with subtitle tracks.
+    pub(crate) fn subtitled(mut self, subtitles: Vec<Subtitles>) -> Self {
+        if !subtitles.is_empty() {
+            self.announced.subtitles = subtitles;
+            self.multivariant = Form::new(self.announced.render());
+        }
+        self
     }
 
     /// Whether a later ladder can go on where this one ended: the same tracks on the same grid, in a stream that is
@@ -217,7 +229,11 @@ impl Machine {
         }
         (self.epoch, self.generation) = (hello.epoch, generation);
         self.shape = hello.shape.clone();
-        self.multivariant = Form::new(described.announced.render());
+        self.announced = Multivariant {
+            subtitles: std::mem::take(&mut self.announced.subtitles),
+            ..described.announced
+        };
+        self.multivariant = Form::new(self.announced.render());
         self.staged.clear();
         self.coming = Some(Coming {
             kept: kept(hello, described.inits),
@@ -238,13 +254,18 @@ impl Machine {
         }
     }
 
+    /// Last whole segment.
+    pub(crate) fn whole(&self) -> Option<Msn> {
+        self.timeline.position()?.whole
+    }
+
     pub(crate) fn shape(&self) -> &Shape {
         &self.shape
     }
 
     /// Cells of a whole segment.
     pub(crate) fn segment(&self, msn: Msn) -> Option<Range<u64>> {
-        let whole = self.timeline.position()?.whole?;
+        let whole = self.whole()?;
         (msn <= whole).then(|| self.timeline.segment_cells(msn))
     }
 
@@ -452,10 +473,12 @@ impl Machine {
     pub(crate) fn view(&mut self, newest: Cell, available_us: u64, at: Duration) -> View {
         let mut tracks = self.tracks.clone();
         let mut texts = Vec::with_capacity(tracks.len());
+        let subtitles = self.reports();
         for (index, track) in tracks.iter_mut().enumerate() {
             let Some(mut media) = self.timeline.playlist(index) else {
                 continue;
             };
+            media.reports.extend_from_slice(&subtitles);
             for (msn, segment) in (media.media_sequence.0..).map(Msn).zip(&mut media.segments) {
                 self.guard.mark(index, msn, &track.inits, segment);
             }
@@ -465,6 +488,7 @@ impl Machine {
         let first = texts.first().map_or("", String::as_str);
         let until = delta::offered(first).unwrap_or_default();
         let recent = self.dates.note(at, until, delta::dates(first));
+        let subtitles = self.subtitles(&texts, newest, &subtitles);
         for (track, text) in tracks.iter_mut().zip(texts) {
             track.playlist = Forms::new(text, recent.clone());
         }
@@ -478,8 +502,52 @@ impl Machine {
             available_us,
             multivariant: self.multivariant.clone(),
             tracks,
+            subtitles,
             keys: self.guard.served(),
         }
+    }
+
+    /// Where the playlists of subtitle tracks end.
+    fn reports(&self) -> Vec<Report> {
+        let Some(whole) = self.whole() else {
+            return Vec::new();
+        };
+        let tracks = self.announced.subtitles.iter();
+        tracks
+            .map(|track| Report::of_whole(&track.track, whole))
+            .collect()
+    }
+
+    /// The playlists of subtitle tracks: those of the first picture, in words.
+    fn subtitles(&self, texts: &[String], newest: Cell, own: &[Report]) -> Vec<Text> {
+        let video = self.tracks.iter().position(|track| track.video);
+        let Some(media) = texts.get(video.unwrap_or(0)) else {
+            return Vec::new();
+        };
+        let Some(at) = self.timeline.position() else {
+            return Vec::new();
+        };
+        let end = (self.shape.grid.msn(newest), at.part.unwrap_or_default());
+        let fed: Vec<Report> = self
+            .tracks
+            .iter()
+            .map(|track| Report::of(&track.id, end))
+            .collect();
+        let text = |(place, track): (usize, &Subtitles)| {
+            let others = own.iter().enumerate().filter(|(other, _)| *other != place);
+            let reports: Vec<Report> = fed
+                .iter()
+                .chain(others.map(|(_, report)| report))
+                .cloned()
+                .collect();
+            let text = playlist::subtitles(media, &reports)?;
+            Some(Text {
+                id: track.track.clone(),
+                playlist: Forms::new(text, Recent::default()),
+            })
+        };
+        let tracks = self.announced.subtitles.iter().enumerate();
+        tracks.filter_map(text).collect()
     }
 }
 

@@ -75,6 +75,36 @@ impl Meter {
     }
 }
 
+/// Handles of subtitle tracks.
+#[derive(Clone)]
+pub(crate) struct SubtitlesMeter {
+    /// Cues taken.
+    pub(crate) cues: Counter,
+    /// Requests refused: mistakes, too late, or too many ahead.
+    pub(crate) refused: Counter,
+    /// Requests whose cues the disk did not take.
+    pub(crate) unkept: Counter,
+}
+
+impl SubtitlesMeter {
+    pub(crate) fn new() -> Self {
+        describe_counter!("ringside_packager_subtitle_cues_total", "Subtitle cues taken.");
+        describe_counter!(
+            "ringside_packager_subtitle_requests_refused_total",
+            "Requests with subtitle cues refused: mistakes, too late, or too many ahead."
+        );
+        describe_counter!(
+            "ringside_packager_subtitle_requests_unkept_total",
+            "Requests with subtitle cues that are shown, but would be lost by a restart."
+        );
+        Self {
+            cues: counter!("ringside_packager_subtitle_cues_total"),
+            refused: counter!("ringside_packager_subtitle_requests_refused_total"),
+            unkept: counter!("ringside_packager_subtitle_requests_unkept_total"),
+        }
+    }
+}
+
 /// Handles of CMAF from other encoders.
 #[derive(Clone)]
 pub(crate) struct CmafMeter {

@@ -26,6 +26,7 @@ pub(crate) fn multivariant(shape: &Shape, codecs: &[String]) -> Multivariant {
         variants: variants.into_iter().map(|(_, variant)| variant).collect(),
         audio: group(audio.iter().map(|(track, _)| *track)),
         captions: captions(shape),
+        subtitles: Vec::new(),
     }
 }
 

@@ -130,6 +130,7 @@ impl Shared {
                     found => (found?, None),
                 },
                 Object::Part(cell) => (wait.part(&stream, track, *cell).await?, None),
+                Object::Vtt(msn) => (text(&stream, &view, track, *msn)?, None),
                 Object::Segment(msn) => match segment(&stream, &view, track, *msn) {
                     Err(_) => (self.recorded(&stream, track, *msn).await?, None),
                     found => (found?, None),
@@ -275,8 +276,8 @@ impl Wait<'_> {
         loop {
             // A stream that begins anew is not shown for a while, also to those who are here already.
             let view = self.started().await?;
-            let (_, track) = view.track(track).ok_or_else(no_track)?;
-            let position = view.position.ok_or_else(no_track)?;
+            let listed = view.listed(track).ok_or_else(no_track)?;
+            let (position, forms, version) = listed;
             match position.playlist(directives) {
                 Verdict::Ready => {
                     let answer = if directives.wait.is_some() {
@@ -287,9 +288,9 @@ impl Wait<'_> {
                     let found = Found {
                         answer,
                         available_us: Some(view.available_us),
-                        ..Found::playlist(track.playlist.form(directives.skip), position.target_duration)
+                        ..Found::playlist(forms.form(directives.skip), position.target_duration)
                     };
-                    return Ok((found, Some(view.newest)));
+                    return Ok((found, Some(version)));
                 }
                 Verdict::Park => self.next().await?,
                 Verdict::TooFar | Verdict::Unknown => {
@@ -351,6 +352,13 @@ fn init(view: &View, track: &TrackId, hash: hls::path::Hash) -> Result<Found, Re
     let missing = || Refused::new(StatusCode::NOT_FOUND, "no such init segment");
     let bytes = track.init(hash).ok_or_else(missing)?;
     Ok(media(bytes.clone().into(), track, None, Duration::ZERO))
+}
+
+fn text(stream: &Stream, view: &View, track: &TrackId, msn: Msn) -> Result<Found, Refused> {
+    let missing = || Refused::new(StatusCode::NOT_FOUND, "no such segment");
+    let text = stream.text(track, msn).ok_or_else(missing)?;
+    let target_duration = view.position.map_or(Duration::ZERO, |at| at.target_duration);
+    Ok(Found::text(text.into_bytes().into(), target_duration))
 }
 
 fn segment(stream: &Stream, view: &View, track: &TrackId, msn: Msn) -> Result<Found, Refused> {

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use hls::delivery::REWIND_URGENCY;
 use hls::id::{Cell, Msn, TrackId};
 use hls::path::{Hash, KeyId, Skip};
+use hls::playlist::Subtitles;
 use http::StatusCode;
 use listen::Body;
 use listen::answer::{Found, Refused};
@@ -17,6 +18,7 @@ use tokio::sync::Semaphore;
 use crate::config::Dvr;
 use crate::metrics::DvrMeter;
 use crate::spool::{List, Lost, Shelf};
+use crate::subtitles::announced;
 use crate::window::Stream;
 
 /// Retry-After where the disk is too busy, and where a recording has only begun: seconds.
@@ -63,7 +65,7 @@ impl Rewind {
 
     pub(crate) fn multivariant(&self, stream: &Stream) -> Result<Found, Refused> {
         let shelf = self.shelf(stream)?;
-        let text = shelf.multivariant().ok_or_else(begun)?;
+        let text = shelf.multivariant(subtitles(stream, &shelf)).ok_or_else(begun)?;
         Ok(playlist(Form::new(text), &shelf))
     }
 
@@ -76,6 +78,8 @@ impl Rewind {
         skip: Option<Skip>,
     ) -> Result<(Found, Cell), Refused> {
         let shelf = self.shelf(stream)?;
+        let (track, list) = &place(stream, &shelf, track, list);
+        let list = *list;
         let (forms, version) = match (shelf.playlist(track, list), shelf.kind(track)) {
             (Some(rendered), _) => rendered,
             (None, Some(_)) if list == List::Frames && !shelf.has_frames(track) => {
@@ -93,14 +97,18 @@ impl Rewind {
     /// The whole event under the name of the live playlist, once it is over and those who watched it have seen that.
     pub(crate) fn finished(&self, stream: &Stream, track: &TrackId) -> Option<Found> {
         let shelf = self.shelf(stream).ok().filter(|shelf| shelf.is_finished(SEEN))?;
-        let (forms, _) = shelf.playlist(track, List::Segments)?;
+        let (track, list) = place(stream, &shelf, track, List::Segments);
+        let (forms, _) = shelf.playlist(&track, list)?;
         Some(playlist(forms.form(None), &shelf))
     }
 
     /// The same of the multivariant playlist.
     pub(crate) fn whole(&self, stream: &Stream) -> Option<Found> {
         let shelf = self.shelf(stream).ok().filter(|shelf| shelf.is_finished(SEEN))?;
-        Some(playlist(Form::new(shelf.whole()?), &shelf))
+        Some(playlist(
+            Form::new(shelf.whole(subtitles(stream, &shelf))?),
+            &shelf,
+        ))
     }
 
     pub(crate) fn init(&self, stream: &Stream, track: &TrackId, hash: Hash) -> Result<Found, Refused> {
@@ -162,6 +170,17 @@ impl Rewind {
             }
         }
     }
+}
+
+fn subtitles(stream: &Stream, shelf: &Shelf) -> Vec<Subtitles> {
+    announced(&stream.subtitles, shelf.tracks().iter())
+}
+
+/// Subtitle tracks go with a track that is recorded.
+fn place(stream: &Stream, shelf: &Shelf, track: &TrackId, list: List) -> (TrackId, List) {
+    let is_own = list == List::Segments && shelf.kind(track).is_none() && stream.subtitle(track).is_some();
+    let leading = is_own.then(|| shelf.leading()).flatten();
+    leading.map_or((track.clone(), list), |leading| (leading, List::Subtitles))
 }
 
 fn begun() -> Refused {

@@ -20,6 +20,7 @@ use crate::encryption::Rule;
 use crate::machine::Machine;
 use crate::metrics::Meter;
 use crate::spool::{Job, Loaded, Shelf, Spool};
+use crate::subtitles::{self, Library};
 
 /// All streams this packager holds.
 pub(crate) struct Streams {
@@ -28,6 +29,8 @@ pub(crate) struct Streams {
     spool: Option<Arc<Spool>>,
     /// How all of them are encrypted.
     rule: Arc<Rule>,
+    /// Subtitle tracks of all of them.
+    library: Arc<Library>,
     /// Who sends them at the moment.
     pub(crate) claims: Arc<Claims>,
 }
@@ -49,20 +52,28 @@ pub(crate) enum Refusal {
 
 impl Streams {
     /// Streams of which nothing is kept.
-    pub(crate) fn passing(rule: Arc<Rule>) -> Self {
+    pub(crate) fn passing(rule: Arc<Rule>, library: Arc<Library>) -> Self {
         Self {
             map: DashMap::new(),
             spool: None,
             rule,
+            library,
             claims: Arc::default(),
         }
     }
 
     /// Streams that are kept, and those that an earlier process has left.
-    pub(crate) fn kept(spool: Arc<Spool>, loaded: Vec<Loaded>, window: Duration, rule: Arc<Rule>) -> Self {
+    pub(crate) fn kept(
+        spool: Arc<Spool>,
+        loaded: Vec<Loaded>,
+        window: Duration,
+        (rule, library): (Arc<Rule>, Arc<Library>),
+    ) -> Self {
         let map = DashMap::new();
         for loaded in loaded {
-            let stream = Stream::new(loaded.shelf.stream.clone(), Some(Arc::clone(&spool)));
+            let id = loaded.shelf.stream.clone();
+            let subtitles = library.of(&id);
+            let stream = Stream::new(id, Some(Arc::clone(&spool)), subtitles);
             if stream.restore(loaded, window, &rule).is_some() {
                 map.insert(stream.id.clone(), Arc::new(stream));
             }
@@ -71,6 +82,7 @@ impl Streams {
             map,
             spool: Some(spool),
             rule,
+            library,
             claims: Arc::default(),
         }
     }
@@ -88,8 +100,9 @@ impl Streams {
 
     /// A stream that will come: whoever asks for it waits, and is not told that there is none.
     pub(crate) fn expect(&self, id: &StreamId) {
-        let new = || Arc::new(Stream::new(id.clone(), self.spool.clone()));
-        self.map.entry(id.clone()).or_insert_with(new);
+        self.map
+            .entry(id.clone())
+            .or_insert_with(|| Arc::new(self.begin(id)));
     }
 
     /// The stream a feed may write to, and where it should go on.
@@ -98,10 +111,14 @@ impl Streams {
         if known.is_none() && self.map.len() >= max {
             return Err(Refusal::Full(max));
         }
-        let stream = known.unwrap_or_else(|| Arc::new(Stream::new(hello.stream.clone(), self.spool.clone())));
+        let stream = known.unwrap_or_else(|| Arc::new(self.begin(&hello.stream)));
         let ticket = stream.open(hello, window, &self.rule)?;
         self.map.insert(hello.stream.clone(), stream);
         Ok(ticket)
+    }
+
+    fn begin(&self, id: &StreamId) -> Stream {
+        Stream::new(id.clone(), self.spool.clone(), self.library.of(id))
     }
 }
 
@@ -135,6 +152,7 @@ pub(crate) struct Stream {
     spool: Option<Arc<Spool>>,
     /// The event that is kept now.
     shelf: RwLock<Option<Arc<Shelf>>>,
+    pub(crate) subtitles: Vec<subtitles::Track>,
 }
 
 /// What each track has of a cell.
@@ -155,6 +173,7 @@ pub(crate) struct View {
     pub(crate) available_us: u64,
     pub(crate) multivariant: Form,
     pub(crate) tracks: Vec<Track>,
+    pub(crate) subtitles: Vec<Text>,
     /// Content keys of all tracks, where they are served.
     pub(crate) keys: Vec<(KeyId, Bytes)>,
 }
@@ -171,6 +190,13 @@ pub(crate) struct Track {
     pub(crate) playlist: Forms,
 }
 
+/// A subtitle track in a [`View`]; its segments are made when they are asked for.
+#[derive(Debug, Clone)]
+pub(crate) struct Text {
+    pub(crate) id: TrackId,
+    pub(crate) playlist: Forms,
+}
+
 impl Track {
     pub(crate) fn init(&self, hash: Hash) -> Option<&Bytes> {
         let (_, bytes) = self.inits.iter().find(|(known, _)| *known == hash)?;
@@ -182,10 +208,23 @@ impl View {
     pub(crate) fn track(&self, id: &TrackId) -> Option<(usize, &Track)> {
         self.tracks.iter().enumerate().find(|(_, track)| track.id == *id)
     }
+
+    /// A track's playlist, where it ends, and a number that tells its version from others.
+    pub(crate) fn listed(&self, id: &TrackId) -> Option<(Position, &Forms, Cell)> {
+        let position = self.position?;
+        if let Some((_, track)) = self.track(id) {
+            return Some((position, &track.playlist, self.newest));
+        }
+        let text = self.subtitles.iter().find(|text| text.id == *id)?;
+        let position = position.without_parts();
+        // A stream that ends may have no newer segment to show for it.
+        let version = position.last.0 * 2 + u64::from(position.ended);
+        Some((position, &text.playlist, Cell(version)))
+    }
 }
 
 impl Stream {
-    fn new(id: StreamId, spool: Option<Arc<Spool>>) -> Self {
+    fn new(id: StreamId, spool: Option<Arc<Spool>>, subtitles: Vec<subtitles::Track>) -> Self {
         Self {
             machine: Mutex::default(),
             cells: RwLock::default(),
@@ -195,12 +234,14 @@ impl Stream {
             id,
             spool,
             shelf: RwLock::default(),
+            subtitles,
         }
     }
 
     /// Goes on where an earlier process ended: served from now on, and fed from the next cell.
     fn restore(&self, loaded: Loaded, window: Duration, rule: &Arc<Rule>) -> Option<()> {
-        let mut machine = Machine::restored(&loaded, window, Arc::clone(rule))?;
+        let machine = Machine::restored(&loaded, window, Arc::clone(rule))?;
+        let mut machine = self.subtitled(machine);
         let newest = machine.newest()?;
         let mut available = 0;
         let mut cells = self.cells.write().unwrap_or_else(PoisonError::into_inner);
@@ -212,11 +253,47 @@ impl Stream {
         }
         drop(cells);
         let at = self.started.elapsed();
-        self.view
-            .send_replace(Arc::new(machine.view(newest, available, at)));
+        self.show(machine.view(newest, available, at), &machine);
         *self.shelf.write().unwrap_or_else(PoisonError::into_inner) = Some(loaded.shelf);
         *self.lock() = Some(machine);
         Some(())
+    }
+
+    /// A published segment of a subtitle track, while its media may still be fetched.
+    pub(crate) fn text(&self, id: &TrackId, msn: Msn) -> Option<String> {
+        let track = self.subtitle(id)?;
+        let is_held = {
+            let machine = self.lock();
+            let machine = machine.as_ref()?;
+            machine.shape().grid.msn(machine.retained()) <= msn
+        };
+        let is_kept = || self.shelf().is_some_and(|shelf| shelf.has_any(msn));
+        (is_held || is_kept()).then(|| track.segment(msn))?
+    }
+
+    pub(crate) fn subtitle(&self, id: &TrackId) -> Option<&subtitles::Track> {
+        self.subtitles.iter().find(|track| track.rendition.track == *id)
+    }
+
+    /// The same machine with the stream's subtitle tracks.
+    fn subtitled(&self, machine: Machine) -> Machine {
+        let fed = machine.shape().tracks.iter().map(|track| &track.id);
+        let announced = subtitles::announced(&self.subtitles, fed);
+        if announced.len() < self.subtitles.len() {
+            tracing::warn!(stream = %self.id, "a track of the feed is called like a subtitle track, which is left out");
+        }
+        machine.subtitled(announced)
+    }
+
+    /// What subtitles say of a segment is settled before anybody can know of it.
+    fn show(&self, view: View, machine: &Machine) {
+        if let Some(whole) = machine.whole() {
+            let grid = machine.shape().grid;
+            self.subtitles
+                .iter()
+                .for_each(|track| track.publish(whole, &grid));
+        }
+        self.view.send_replace(Arc::new(view));
     }
 
     /// The event as it is on disk; none where nothing is kept.
@@ -280,7 +357,10 @@ impl Stream {
                 known.take_over(hello, generation)?;
                 self.meter.takeovers.increment(1);
             }
-            Some(_) | None => *machine = Some(Machine::new(hello, window, generation, Arc::clone(rule))?),
+            Some(_) | None => {
+                let new = Machine::new(hello, window, generation, Arc::clone(rule))?;
+                *machine = Some(self.subtitled(new));
+            }
         }
         let resume = machine.as_mut().map(Machine::resume).unwrap_or_default();
         Ok(Ticket {
@@ -377,8 +457,7 @@ impl Stream {
         #[expect(clippy::cast_precision_loss, reason = "a gauge")]
         self.meter.window_bytes.set(held as f64);
         let at = self.started.elapsed();
-        self.view
-            .send_replace(Arc::new(machine.view(last, available_us, at)));
+        self.show(machine.view(last, available_us, at), machine);
         self.keep(machine, published, available_us);
     }
 

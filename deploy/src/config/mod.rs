@@ -152,6 +152,7 @@ impl Config {
                 .chain(self.packager.cmaf.mistakes())
                 .chain(self.packager.archive.mistakes())
                 .chain(self.packager.steering.mistakes())
+                .chain(packager::subtitles::config::mistakes(&self.packager.subtitles))
                 .chain(self.origin.mistakes()),
         );
         #[cfg(feature = "edge")]

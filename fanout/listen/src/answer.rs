@@ -66,6 +66,14 @@ impl Found {
         }
     }
 
+    /// A segment of subtitles, at the origin: shown late it is of no use, so it goes with sound.
+    pub fn text(body: Body, target_duration: Duration) -> Self {
+        Self {
+            kind: delivery::TEXT_TYPE,
+            ..Self::media(body, false, delivery::SOUND_URGENCY, target_duration)
+        }
+    }
+
     /// A part, segment or init segment, at the origin.
     pub fn media(body: Body, video: bool, urgency: u8, target_duration: Duration) -> Self {
         Self {

@@ -116,7 +116,12 @@ impl Listing {
                 .reports
                 .iter()
                 .filter_map(|report| {
-                    Some((resolve(path, &report.uri)?, report.last_msn.0, report.last_part.0))
+                    // A track without parts is none that a player goes over to.
+                    Some((
+                        resolve(path, &report.uri)?,
+                        report.last_msn.0,
+                        report.last_part?.0,
+                    ))
                 })
                 .collect(),
             ended: parsed.ended,

@@ -11,6 +11,8 @@ pub const PLAYLIST_TYPE: &str = "application/vnd.apple.mpegurl";
 pub const VIDEO_TYPE: &str = "video/mp4";
 /// Type of audio parts, segments and init segments.
 pub const AUDIO_TYPE: &str = "audio/mp4";
+/// Type of subtitle segments.
+pub const TEXT_TYPE: &str = "text/vtt";
 
 /// Type of keys.
 pub const KEY_TYPE: &str = "application/octet-stream";
@@ -26,6 +28,9 @@ pub const ALLOWED: &str = "range,if-range,if-none-match,cmcd-request,cmcd-object
 
 /// RFC 9218 urgency of playlists (rfc8216bis B.1).
 pub const PLAYLIST_URGENCY: u8 = 1;
+
+/// RFC 9218 urgency of sound and words.
+pub const SOUND_URGENCY: u8 = 2;
 
 /// RFC 9218 urgency of what viewers rewind to, whatever its bit rate: below the live edge.
 pub const REWIND_URGENCY: u8 = 6;
@@ -52,7 +57,7 @@ pub fn urgency(multivariant: &str, track: &TrackId) -> u8 {
     rates.sort_unstable();
     rates.dedup();
     let lower = own.map(|own| rates.iter().filter(|rate| **rate < own).count());
-    lower.map_or(2, |lower| {
+    lower.map_or(SOUND_URGENCY, |lower| {
         u8::try_from(lower).unwrap_or(u8::MAX).saturating_add(3).min(6)
     })
 }

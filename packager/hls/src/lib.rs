@@ -9,6 +9,7 @@
 //! | [`playlist`] | what a playlist says, as text and back |
 //! | [`timeline`] | which parts and segments a stream's playlists list now |
 //! | [`reload`] | whether a request is answered now, later or never |
+//! | [`vtt`] | what a subtitle segment says, and how cues come |
 //! | [`delivery`] | how long an answer may be cached |
 //! | [`check`] | whether any origin's playlists and answers follow the rules |
 //! | [`mod@fuzz`] | what every input must satisfy: for property tests here, and for `fuzz/`, a workspace of its own |
@@ -58,3 +59,4 @@ pub mod playlist;
 pub mod reload;
 pub mod time;
 pub mod timeline;
+pub mod vtt;

@@ -53,7 +53,7 @@ pub enum Leaf {
     Multivariant,
     /// `{track}/media.m3u8`
     Media(TrackId),
-    /// `{track}/{object}`; parts are not kept
+    /// `{track}/{object}`; parts and subtitles are not kept
     Object(TrackId, Object),
 }
 
@@ -93,7 +93,7 @@ impl Leaf {
         match second {
             MEDIA => Some(Self::Media(track)),
             _ => match Object::parse(second)? {
-                Object::Part(_) => None,
+                Object::Part(_) | Object::Vtt(_) => None,
                 object @ (Object::Init(_) | Object::Segment(_)) => Some(Self::Object(track, object)),
             },
         }
@@ -109,6 +109,8 @@ pub enum Object {
     Part(Cell),
     /// `seg-{msn}.m4s`
     Segment(Msn),
+    /// `seg-{msn}.vtt`: the same of a subtitle track
+    Vtt(Msn),
 }
 
 /// Sixteen lower-case hexadecimal digits that name an init segment by its content.
@@ -150,6 +152,7 @@ impl Object {
             Self::Init(hash) => format!("init-{:016x}.mp4", hash.0),
             Self::Part(cell) => format!("part-{cell}.m4s"),
             Self::Segment(msn) => format!("seg-{msn}.m4s"),
+            Self::Vtt(msn) => format!("seg-{msn}.vtt"),
         }
     }
 
@@ -162,6 +165,9 @@ impl Object {
             } else {
                 None
             };
+        }
+        if let Some(msn) = name.strip_prefix("seg-").and_then(|n| n.strip_suffix(".vtt")) {
+            return number(msn).map(|n| Self::Vtt(Msn(n)));
         }
         let name = name.strip_suffix(".m4s")?;
         match name.strip_prefix("part-") {
@@ -371,6 +377,10 @@ mod tests {
             "/live/main/360p",
             "/live/main/360p/",
             "/live/main/360p/x.m4s",
+            "/live/main/subs-en/seg-01.vtt",
+            "/live/main/subs-en/seg-.vtt",
+            "/live/main/subs-en/part-1.vtt",
+            "/live/main/event-7/subs-en/seg-1.vtt",
             "/live/main/360p/dvr.m3u8/",
             "/live/main/360p/index.m3u8",
             "/live/main/event-7/360p/part-1.m4s",
@@ -456,7 +466,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_resource_is_read_back(n in any::<u64>(), which in 0usize..13) {
+        fn every_resource_is_read_back(n in any::<u64>(), which in 0usize..14) {
             let stream = StreamId::new("main").unwrap();
             let track = TrackId::new("360p").unwrap();
             let object = |o| Resource::Object(stream.clone(), track.clone(), o);
@@ -473,6 +483,7 @@ mod tests {
                 9 => Resource::Vod(stream, Vod::Event(Cell(n)), Leaf::Object(track, Object::Segment(Msn(n)))),
                 10 => Resource::Vod(stream, Vod::Clip(ClipId::new("goal-1").unwrap()), Leaf::Media(track)),
                 11 => Resource::Media(stream, TrackId::new("clip-7").unwrap()),
+                12 => object(Object::Vtt(Msn(n))),
                 _ => object(Object::Segment(Msn(n))),
             };
             prop_assert_eq!(Resource::parse(&resource.path()), Some(resource));

@@ -38,6 +38,17 @@ pub enum Verdict {
 }
 
 impl Position {
+    /// The same of a track that has whole segments only.
+    #[must_use]
+    pub fn without_parts(self) -> Self {
+        Self {
+            last: self.whole.unwrap_or(self.last),
+            part: None,
+            segment_parts: None,
+            ..self
+        }
+    }
+
     /// How long a request may wait (rfc8216bis §6.2.5.2: three target durations, then 503).
     pub fn longest_wait(&self) -> Duration {
         self.target_duration * 3

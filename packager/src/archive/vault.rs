@@ -111,7 +111,7 @@ impl Vault {
         let leaf = match resource {
             Resource::Multivariant(_) => Leaf::Multivariant,
             Resource::Media(_, track) => Leaf::Media(track.clone()),
-            Resource::Object(_, _, Object::Part(_)) => return Err(unknown()),
+            Resource::Object(_, _, Object::Part(_) | Object::Vtt(_)) => return Err(unknown()),
             Resource::Object(_, track, object) => Leaf::Object(track.clone(), object.clone()),
             Resource::Dvr(_)
             | Resource::DvrMedia(..)

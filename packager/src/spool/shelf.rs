@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use hls::id::{Cell, Msn, StreamId, TrackId};
 use hls::path::{Hash, KeyId};
-use hls::playlist::{DateRange, Multivariant};
+use hls::playlist::{self, DateRange, Multivariant, Subtitles};
 use listen::playlist::Forms;
 
 use super::disk;
@@ -45,6 +45,8 @@ pub(crate) enum List {
     Segments,
     /// Key frames.
     Frames,
+    /// Segments as subtitle tracks have them.
+    Subtitles,
 }
 
 /// Why a segment is not given.
@@ -179,31 +181,40 @@ impl Shelf {
             return Some((forms.clone(), version));
         }
         let (dvr, dates) = self.look(|recording| match list {
-            List::Segments => recording.playlist(track),
+            List::Segments | List::Subtitles => recording.playlist(track),
             List::Frames => Some((recording.frames(track)?, Vec::new())),
         })?;
-        let forms = Forms::of_recording(render(&dvr, &dates)?);
+        let text = render(&dvr, &dates)?;
+        let text = match list {
+            List::Segments | List::Frames => text,
+            List::Subtitles => playlist::subtitles(&text, &[])?,
+        };
+        let forms = Forms::of_recording(text);
         rendered.insert((track, list), (version, forms.clone()));
         Some((forms, version))
     }
 
     /// The multivariant playlist for rewinding; none while a track's playlist is too short.
-    pub(crate) fn multivariant(&self) -> Option<Bytes> {
-        let (announced, frames) = self.announced()?;
+    pub(crate) fn multivariant(&self, subtitles: Vec<Subtitles>) -> Option<Bytes> {
+        let (announced, frames) = self.announced(subtitles)?;
         Some(announced.render_dvr(frames).into())
     }
 
     /// The same under the names of the live playlists, once the event is over.
-    pub(crate) fn whole(&self) -> Option<Bytes> {
-        let (announced, frames) = self.announced()?;
+    pub(crate) fn whole(&self, subtitles: Vec<Subtitles>) -> Option<Bytes> {
+        let (announced, frames) = self.announced(subtitles)?;
         Some(announced.render_recording(frames).into())
     }
 
-    fn announced(&self) -> Option<(Multivariant, bool)> {
+    fn announced(&self, subtitles: Vec<Subtitles>) -> Option<(Multivariant, bool)> {
         let hello = self.look(|recording| Some(recording.life().hello.clone()))?;
         self.playlist(&hello.shape.tracks.first()?.id, List::Segments)?;
         let frames = self.look(|recording| Some(recording.has_frames()))?;
-        Some((Described::of(&hello).ok()?.announced, frames))
+        let announced = Multivariant {
+            subtitles,
+            ..Described::of(&hello).ok()?.announced
+        };
+        Some((announced, frames))
     }
 
     pub(crate) fn init(&self, id: &TrackId, hash: Hash) -> Option<Bytes> {
@@ -219,6 +230,29 @@ impl Shelf {
     pub(crate) fn has(&self, id: &TrackId, msn: Msn) -> bool {
         let found = self.look(|recording| recording.segment(recording.track(id)?, msn));
         found.is_some()
+    }
+
+    /// Its tracks; none before anything is on disk.
+    pub(crate) fn tracks(&self) -> Vec<TrackId> {
+        let all = self.look(|recording| {
+            let tracks = recording.shape().tracks.iter();
+            Some(tracks.map(|track| track.id.clone()).collect())
+        });
+        all.unwrap_or_default()
+    }
+
+    /// The track whose segments subtitles go with: the first picture.
+    pub(crate) fn leading(&self) -> Option<TrackId> {
+        self.look(|recording| {
+            let tracks = &recording.shape().tracks;
+            let first = tracks.iter().find(|track| track.is_video()).or(tracks.first())?;
+            Some(first.id.clone())
+        })
+    }
+
+    /// Whether some track has a segment.
+    pub(crate) fn has_any(&self, msn: Msn) -> bool {
+        self.tracks().iter().any(|id| self.has(id, msn))
     }
 
     /// A segment's bytes and when the last of them were published. Blocks on the disk.

@@ -123,7 +123,7 @@ async fn rule_66_what_a_report_names_is_there_at_once() {
                     .uri
                     .trim_start_matches("../")
                     .trim_end_matches("/media.m3u8");
-                let query = query(report.last_msn.0, report.last_part.0);
+                let query = query(report.last_msn.0, report.last_part.unwrap().0);
                 let exchange = exchange_with(&mut stage, other, &query, Then::Stalls).await;
                 clean(&check(&exchange));
                 clean(&answer::rule_66_what_is_reported_is_there(&exchange));

@@ -44,3 +44,5 @@ mod sealed;
 mod stage;
 #[cfg(test)]
 mod steering;
+#[cfg(test)]
+mod subtitles;

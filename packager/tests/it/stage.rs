@@ -12,6 +12,7 @@ use hls::time::{FrameRate, Grid, Profile};
 use http_body_util::{BodyExt as _, Empty};
 use hyper_util::client::legacy::{Client, connect::HttpConnector};
 use hyper_util::rt::TokioExecutor;
+use packager::subtitles::Subtitles;
 use packager::{Config, Packager};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -131,6 +132,8 @@ pub(crate) struct Stage {
     ladder: Ladder,
     /// Time of the next audio frame, samples.
     sample: u64,
+    /// Where cues of subtitle tracks go, where the packager has any.
+    pub(crate) subtitles: Option<Subtitles>,
     tasks: TaskTracker,
     shutdown: CancellationToken,
     _ends: DropGuard,
@@ -172,9 +175,11 @@ impl Stage {
         set(&mut config);
         let packager = Packager::bind(config, SECRET.to_vec()).await.unwrap();
         let (feed, origin) = (packager.feed_address().unwrap(), packager.origin_address());
+        let subtitles = packager.subtitles();
         let (tasks, shutdown) = (TaskTracker::new(), CancellationToken::new());
         tasks.spawn(packager.run(shutdown.clone()));
-        Self::at(grid, feed, origin, tasks, shutdown).await
+        let stage = Self::at(grid, feed, origin, tasks, shutdown).await;
+        Self { subtitles, ..stage }
     }
 
     /// The usual one, of a packager in a process of its own: its feed and its origin.
@@ -206,6 +211,7 @@ impl Stage {
             feed,
             ladder,
             sample,
+            subtitles: None,
             tasks,
             shutdown: shutdown.clone(),
             _ends: shutdown.drop_guard(),
@@ -215,6 +221,13 @@ impl Stage {
     /// The packager is another process now; nothing feeds it yet.
     pub(crate) fn moved(&mut self, addresses: (SocketAddr, SocketAddr)) {
         (self.packager, self.reader.origin) = addresses;
+    }
+
+    /// The packager ends as it is told to.
+    pub(crate) async fn stop(&self) {
+        self.shutdown.cancel();
+        self.tasks.close();
+        timeout(PATIENCE, self.tasks.wait()).await.expect("it ends");
     }
 
     /// Goes back to a cell that has been fed before.

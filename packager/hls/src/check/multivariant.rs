@@ -125,7 +125,9 @@ fn rule_112_a_variants_group_is_there(text: &str) -> Vec<String> {
         let lists = tags(text, "#EXT-X-STREAM-INF").filter_map(move |list| attribute(list, kind));
         lists.map(move |group| (kind, group))
     };
-    let named = named("AUDIO").chain(named("CLOSED-CAPTIONS"));
+    let named = named("AUDIO")
+        .chain(named("SUBTITLES"))
+        .chain(named("CLOSED-CAPTIONS"));
     let missing = named.filter(|group| group.1 != "NONE" && !groups.contains_key(group));
     missing.map(|group| format!("no group {group:?}")).collect()
 }

@@ -142,9 +142,12 @@ fn rule_12_old_parts_are_taken_out(said: &Said) -> Vec<String> {
     out
 }
 
-/// rfc8216bis §4.4.4.5: fMP4 needs EXT-X-MAP.
+/// rfc8216bis §4.4.4.5: fMP4 needs EXT-X-MAP; WebVTT has none.
 fn rule_19_every_segment_has_a_map(said: &Said) -> Vec<String> {
-    let bare = numbered(&said.parsed).filter(|(_, segment)| segment.map.is_none());
+    let bare = numbered(&said.parsed).filter(|(_, segment)| {
+        let is_text = segment.uri.as_deref().is_some_and(|uri| uri.ends_with(".vtt"));
+        segment.map.is_none() && !is_text
+    });
     bare.map(|(msn, _)| format!("segment {msn} without EXT-X-MAP"))
         .collect()
 }

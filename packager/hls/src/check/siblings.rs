@@ -164,12 +164,13 @@ fn rule_63_reports_are_complete(tracks: &Tracks) -> Vec<String> {
 /// rfc8216bis §4.4.5.4.
 fn rule_64_reports_name_the_last_part(tracks: &Tracks) -> Vec<String> {
     let wrong = tracks.reports().filter(|(_, list, about)| {
-        let (Some(msn), Some(part), Some(about)) =
-            (number(list, "LAST-MSN"), number(list, "LAST-PART"), about)
-        else {
+        let (Some(msn), Some(about)) = (number(list, "LAST-MSN"), about) else {
             return false;
         };
-        about.said.parsed.last() != Some((Msn(msn), Some(PartIndex(part))))
+        let (last, part) = (about.said.parsed.last(), number(list, "LAST-PART"));
+        // Where one is wanted and missing, another rule says so.
+        let silent = part.is_none() && last.is_some_and(|(_, part)| part.is_some());
+        !silent && last != Some((Msn(msn), part.map(PartIndex)))
     });
     wrong
         .map(|(by, list, about)| {
@@ -190,8 +191,10 @@ fn rule_65_all_are_updated_together(tracks: &Tracks) -> Vec<String> {
             .part_target
             .max(two.part_target)
             .unwrap_or(one.target_duration);
-        end(one)
-            .zip(end(two))
+        // What has no parts ends with its last whole segment, and is as far as the others' whole segments.
+        let in_parts = one.parts().next().is_some() && two.parts().next().is_some();
+        end(one, in_parts)
+            .zip(end(two, in_parts))
             .is_some_and(|(one, two)| one.abs_diff(two) > target + FRAME)
     });
     apart
@@ -200,8 +203,9 @@ fn rule_65_all_are_updated_together(tracks: &Tracks) -> Vec<String> {
 }
 
 /// Where a playlist ends, by its own dates.
-fn end(parsed: &Parsed) -> Option<Duration> {
-    let last = parsed.segments.last()?;
+fn end(parsed: &Parsed, in_parts: bool) -> Option<Duration> {
+    let mut segments = parsed.segments.iter().rev();
+    let last = segments.find(|segment| in_parts || segment.uri.is_some())?;
     Some(date::unix(last.date_time.as_ref()?)? + covered(last))
 }
 
@@ -249,16 +253,18 @@ fn borders_agree(one: &Parsed, two: &Parsed) -> bool {
 
 /// rfc8216bis §6.2.4.
 fn rule_68_discontinuities_are_the_same(tracks: &Tracks) -> Vec<String> {
-    let at = |track: &Track| -> Vec<(Msn, u64)> {
+    // What has no parts does not list the segment that others have begun.
+    let at = |track: &Track, other: &Track| -> Vec<(Msn, u64)> {
+        let until = other.said.parsed.last().map(|(msn, _)| msn);
         numbered(&track.said.parsed)
             .map(|(msn, segment)| (msn, segment.discontinuities))
-            .filter(|(_, count)| *count > 0)
+            .filter(|(msn, count)| *count > 0 && Some(*msn) <= until)
             .collect()
     };
     let sequence = |track: &Track| track.said.parsed.discontinuity_sequence;
     let differ = tracks
         .pairs()
-        .filter(|(first, other)| sequence(first) != sequence(other) || at(first) != at(other));
+        .filter(|(first, other)| sequence(first) != sequence(other) || at(first, other) != at(other, first));
     differ
         .map(|(first, other)| format!("{} and {} differ", first.uri, other.uri))
         .collect()

@@ -8,6 +8,7 @@ mod frames;
 mod parse;
 mod render;
 mod steering;
+mod subtitles;
 
 use std::time::Duration;
 
@@ -22,6 +23,7 @@ pub use parse::{
 };
 pub(crate) use parse::{attribute, attributes};
 pub use steering::Steering;
+pub use subtitles::subtitles;
 
 /// A live media playlist.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -116,10 +118,10 @@ pub struct Part {
 pub struct Report {
     /// Relative URI of the other playlist.
     pub uri: String,
-    /// LAST-MSN: segment of its last part.
+    /// LAST-MSN: segment of its last part, or its last segment where it has no parts.
     pub last_msn: Msn,
     /// LAST-PART: that part.
-    pub last_part: PartIndex,
+    pub last_part: Option<PartIndex>,
 }
 
 /// A multivariant playlist of demuxed video rungs and audio renditions.
@@ -131,6 +133,23 @@ pub struct Multivariant {
     pub audio: Vec<Audio>,
     /// Captions in every variant's picture, all in one group; the first is the default.
     pub captions: Vec<Captions>,
+    /// Subtitles for every variant, all in one group.
+    pub subtitles: Vec<Subtitles>,
+}
+
+/// EXT-X-MEDIA of TYPE=SUBTITLES.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subtitles {
+    /// The rendition's track.
+    pub track: TrackId,
+    /// NAME: unlike every other in the group, without quotes and control characters.
+    pub name: String,
+    /// LANGUAGE, an RFC 5646 tag.
+    pub language: Option<String>,
+    /// DEFAULT: shown to those who have not chosen; at most one in the group.
+    pub default: bool,
+    /// FORCED: shown even to those who want none.
+    pub forced: bool,
 }
 
 /// EXT-X-MEDIA of TYPE=CLOSED-CAPTIONS.

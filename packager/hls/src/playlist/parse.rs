@@ -243,7 +243,10 @@ impl Reader {
             "-X-RENDITION-REPORT" => out.reports.push(Report {
                 uri: quoted(value, "URI")?,
                 last_msn: Msn(number(plain(value, "LAST-MSN")?)?),
-                last_part: PartIndex(number(plain(value, "LAST-PART").unwrap_or("0"))?),
+                last_part: match plain(value, "LAST-PART") {
+                    Some(part) => Some(PartIndex(number(part)?)),
+                    None => None,
+                },
             }),
             _ => {}
         }

@@ -53,11 +53,7 @@ impl Media {
             writeln!(out, "#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"{hint}\"")?;
         }
         for report in &self.reports {
-            writeln!(
-                out,
-                "#EXT-X-RENDITION-REPORT:URI=\"{}\",LAST-MSN={},LAST-PART={}",
-                report.uri, report.last_msn, report.last_part
-            )?;
+            report.write(out)?;
         }
         if self.ended {
             writeln!(out, "#EXT-X-ENDLIST")?;
@@ -240,6 +236,9 @@ impl Multivariant {
                 captions.channel
             )?;
         }
+        for subtitles in &self.subtitles {
+            subtitles.write(file, out)?;
+        }
         // rfc8216bis §4.4.6.2: NONE in every variant, or in none.
         let captions = if self.captions.is_empty() {
             "NONE"
@@ -259,9 +258,33 @@ impl Multivariant {
             if !self.audio.is_empty() {
                 write!(out, ",AUDIO=\"audio\"")?;
             }
+            if !self.subtitles.is_empty() {
+                write!(out, ",SUBTITLES=\"subtitles\"")?;
+            }
             writeln!(out, ",CLOSED-CAPTIONS={captions}\n{}/{file}", variant.track)?;
         }
         Ok(())
+    }
+}
+
+impl super::Subtitles {
+    fn write(&self, file: &str, out: &mut String) -> std::fmt::Result {
+        let said = |is| if is { "YES" } else { "NO" };
+        write!(
+            out,
+            "#EXT-X-MEDIA:TYPE=SUBTITLES,GROUP-ID=\"subtitles\",NAME=\"{}\"",
+            self.name
+        )?;
+        if let Some(language) = &self.language {
+            write!(out, ",LANGUAGE=\"{language}\"")?;
+        }
+        writeln!(
+            out,
+            ",DEFAULT={},AUTOSELECT=YES,FORCED={},URI=\"{}/{file}\"",
+            said(self.default),
+            said(self.forced),
+            self.track
+        )
     }
 }
 
@@ -271,7 +294,29 @@ impl super::Report {
         Self {
             uri: sibling(track),
             last_msn: last.0,
-            last_part: last.1,
+            last_part: Some(last.1),
+        }
+    }
+
+    /// The same of a track without parts.
+    pub fn of_whole(track: &crate::id::TrackId, last: crate::id::Msn) -> Self {
+        Self {
+            uri: sibling(track),
+            last_msn: last,
+            last_part: None,
+        }
+    }
+
+    /// rfc8216bis §4.4.5.4: LAST-PART only where there are parts.
+    pub(super) fn write(&self, out: &mut String) -> std::fmt::Result {
+        write!(
+            out,
+            "#EXT-X-RENDITION-REPORT:URI=\"{}\",LAST-MSN={}",
+            self.uri, self.last_msn
+        )?;
+        match self.last_part {
+            Some(part) => writeln!(out, ",LAST-PART={part}"),
+            None => writeln!(out),
         }
     }
 }

@@ -23,6 +23,7 @@ pub(super) fn stream() -> Multivariant {
             audio("field", Some("de")),
         ],
         captions: Vec::new(),
+        subtitles: Vec::new(),
     }
 }
 

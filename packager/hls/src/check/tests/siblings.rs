@@ -1,4 +1,5 @@
 use super::*;
+use crate::id::PartIndex;
 
 #[test]
 fn rule_62_every_other_playlist_is_reported() {
@@ -31,7 +32,7 @@ fn rule_63_reports_are_complete_and_relative() {
 
 #[test]
 fn rule_64_reports_name_the_last_part() {
-    sibling_mutant(64, |all| all[0].reports[1].last_part.0 += 1);
+    sibling_mutant(64, |all| all[0].reports[1].last_part = Some(PartIndex(9)));
     sibling_mutant(64, |all| all[1].reports[0].last_msn.0 -= 1);
 }
 
@@ -59,7 +60,7 @@ fn rule_65_all_renditions_are_updated_together() {
             .iter_mut()
             .find(|report| report.uri.contains("240p"))
             .unwrap();
-        about.last_part.0 = last.last_part.0 - 2;
+        about.last_part = last.last_part.map(|part| PartIndex(part.0 - 2));
     }
     only(65, &together(&all.iter().map(Media::render).collect::<Vec<_>>()));
 }
