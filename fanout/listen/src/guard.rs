@@ -79,17 +79,13 @@ impl Guard {
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        match self.held.seat().ends() {
-            // The kernel would keep what it holds, and offer it for a while.
-            Some(Cause::Stalled | Cause::Slow) => {
-                // Then it is kept until the peer is given up.
-                let _as_well_as_can_be = self.socket.set_zero_linger();
-            }
-            Some(Cause::HeadLate) if self.is_plain => {
-                // A peer that reads nothing has no use for it.
-                let _said_or_not = self.socket.try_write(LATE);
-            }
-            _ => {}
+        let ends = self.held.seat().ends();
+        if matches!(ends, Some(Cause::Stalled | Cause::Slow)) {
+            // The kernel would keep what it holds, and offer it for a while. Where it refuses, it does.
+            let _as_well_as_can_be = self.socket.set_zero_linger();
+        } else if ends == Some(Cause::HeadLate) && self.is_plain {
+            // A peer that reads nothing has no use for it.
+            let _said_or_not = self.socket.try_write(LATE);
         }
     }
 }

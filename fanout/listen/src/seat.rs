@@ -119,9 +119,15 @@ impl Seat {
         self.under_way.load(Ordering::Relaxed) == 0
     }
 
+    /// Whether bytes of an answer wait for the socket: TLS keeps some of its own.
+    pub(crate) fn has_unsent(&self) -> bool {
+        self.blocked_since.load(Ordering::Relaxed) != 0
+    }
+
     /// Since when it could be closed without anybody's loss.
     pub(crate) fn idle_since(&self) -> Option<u64> {
-        (self.is_idle() && self.ends.get().is_none()).then(|| self.idle_since.load(Ordering::Relaxed))
+        let could = self.is_idle() && !self.has_unsent() && self.ends.get().is_none();
+        could.then(|| self.idle_since.load(Ordering::Relaxed))
     }
 
     /// Ends it; false where that was said before.
@@ -163,7 +169,7 @@ impl Seat {
     }
 
     fn slow(&self, now: u64, limits: &Limits, mark: &mut Mark) -> Option<Cause> {
-        if self.blocked_since.load(Ordering::Relaxed) == 0 {
+        if !self.has_unsent() {
             *mark = Mark::default();
             return None;
         }

@@ -18,7 +18,7 @@ use hyper_util::server::conn::auto;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -360,12 +360,17 @@ where
     where
         C: Future<Output = Result<(), Failure>>,
     {
+        let began = Instant::now();
         loop {
             tokio::select! {
                 ended = connection.as_mut() => return ended,
                 () = self.cut.cancelled() => return Ok(()),
-                // A head in part, or a peer that does not answer, keeps nothing open.
-                () = sleep(PARTING) => if seat.is_idle() { return Ok(()) },
+                () = sleep(PARTING) => {}
+            }
+            // A head in part, or a peer that does not answer, keeps nothing open; the end of an answer does for a while.
+            let is_over = began.elapsed() > self.limits.stall;
+            if seat.is_idle() && (is_over || !seat.has_unsent()) {
+                return Ok(());
             }
         }
     }

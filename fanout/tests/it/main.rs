@@ -14,6 +14,8 @@ mod headers;
 #[cfg(test)]
 mod leak;
 #[cfg(test)]
+mod paths;
+#[cfg(test)]
 #[path = "../../../packager/tests/it/stage.rs"]
 #[allow(dead_code, reason = "the packager's tests use all of it")]
 mod stage;
