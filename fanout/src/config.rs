@@ -7,6 +7,8 @@ use std::time::Duration;
 use hls::id::StreamId;
 use serde::{Deserialize, Serialize};
 
+pub use crate::clients::Clients;
+
 /// `[edge]`
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -19,9 +21,10 @@ pub struct Config {
     pub parents: Vec<String>,
     /// Seconds a track is mirrored after its last viewer. Default 60.
     pub linger_s: u64,
-    /// Connections at once on each listener. Default 16000; further ones wait in the kernel's backlog.
+    /// Connections at once on each listener. Default 16000; at the limit the longest idle are closed for newcomers,
+    /// and where nobody is idle those wait in the kernel's backlog.
     pub connections_max: usize,
-    /// Seconds a connection may be idle or take for a request's head. Default 60; then it is closed.
+    /// Seconds a connection may be idle. Default 60; then it is closed.
     pub idle_s: u64,
     /// Memory for objects that are not in a live window, bytes. Default 256 MiB; the least used go first.
     pub cache_bytes: u64,
@@ -31,6 +34,8 @@ pub struct Config {
     pub streams_max: usize,
     /// Where `/` leads: the watch page of this stream.
     pub home: Option<StreamId>,
+    /// `[edge.clients]`
+    pub clients: Clients,
     /// `[edge.tokens]`
     pub tokens: Tokens,
     /// `[edge.admission]`
@@ -148,6 +153,7 @@ impl Default for Config {
             dvr_cache_bytes: 256 << 20,
             streams_max: 256,
             home: None,
+            clients: Clients::default(),
             tokens: Tokens::default(),
             admission: Admission::default(),
             telemetry: true,
@@ -205,6 +211,7 @@ impl Config {
             self.admission.window_ms <= 10_000,
             "edge.admission.window_ms must be 0 to 10000".to_owned(),
         );
+        mistakes.extend(self.clients.mistakes());
         mistakes.extend(self.tokens.mistakes());
         mistakes
     }

@@ -274,8 +274,8 @@ impl Drop for Parked<'_> {
 }
 
 impl Wait<'_> {
-    /// Waits for `ready` on the released version, or for a part to arrive; bounded by the draft's limit.
-    async fn next(&self, version: Option<&Arc<Released>>, held: Cell) -> Result<(), Refused> {
+    /// Waits for another version than this, or for a part after `held`; bounded by the draft's limit.
+    async fn next(&self, version: Option<&Arc<Released>>, held: Option<Cell>) -> Result<(), Refused> {
         let meter = &self.shared.streams.meter;
         meter.parked.increment(1);
         let _counted = Parked(meter);
@@ -289,7 +289,8 @@ impl Wait<'_> {
         let unavailable = |reason| Err(Refused::new(StatusCode::SERVICE_UNAVAILABLE, reason));
         tokio::select! {
             changed = versions.wait_for(newer) => changed.map(|_| ()).or(unavailable("the mirror has ended")),
-            changed = parts.wait_for(|newest| *newest > held) => changed.map(|_| ()).or(unavailable("the mirror has ended")),
+            // A part comes before the version that lists it: who waits for that one would be woken twice.
+            changed = parts.wait_for(|newest| Some(*newest) > held), if held.is_some() => changed.map(|_| ()).or(unavailable("the mirror has ended")),
             () = sleep_until(self.since + longest) => unavailable("waited for three target durations"),
             () = self.shared.shutdown.cancelled() => unavailable("shutting down"),
         }
@@ -303,7 +304,7 @@ impl Wait<'_> {
         loop {
             match self.now() {
                 Some(now) => return Ok(now),
-                None => self.next(None, Cell(u64::MAX)).await?,
+                None => self.next(None, None).await?,
             }
         }
     }
@@ -328,7 +329,7 @@ impl Wait<'_> {
                         )
                     });
                 }
-                Verdict::Park => self.next(Some(&now), Cell(u64::MAX)).await?,
+                Verdict::Park => self.next(Some(&now), None).await?,
                 Verdict::TooFar | Verdict::Unknown => {
                     return Err(Refused::new(
                         StatusCode::BAD_REQUEST,
@@ -354,7 +355,7 @@ impl Wait<'_> {
             // A track without parts will not get any.
             let newest = version.newest().ok_or_else(|| unknown("no such part"))?;
             match version.position.part(cell, newest) {
-                Verdict::Park => self.next(Some(&now), held).await?,
+                Verdict::Park => self.next(Some(&now), Some(held)).await?,
                 Verdict::Ready | Verdict::TooFar | Verdict::Unknown => return Err(unknown("no such part")),
             }
         }

@@ -4,6 +4,7 @@
 //! | module | question it answers |
 //! |---|---|
 //! | `admission` | who is served when not everybody can be; PURE decisions in `gate` |
+//! | `clients` | what one connection may take |
 //! | [`config`] | what an operator can set |
 //! | `edge` | what a viewer's request is answered |
 //! | `streams` | which streams and tracks are mirrored now |
@@ -33,6 +34,7 @@
 //! - Names nobody publishes cost a bounded table and a bounded number of questions to the parent.
 
 mod admission;
+mod clients;
 pub mod config;
 mod control;
 mod edge;
@@ -53,7 +55,6 @@ mod upstream;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use listen::Limits;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -134,11 +135,10 @@ impl Edge {
     /// Serves until `shutdown`; returns once requests under way and mirrors have ended.
     pub async fn run(self, shutdown: CancellationToken) {
         let tasks = TaskTracker::new();
-        let limits = Limits {
-            connections: self.config.connections_max,
-            head: self.config.idle(),
-            ..Limits::default()
-        };
+        let limits = self
+            .config
+            .clients
+            .limits(self.config.connections_max, self.config.idle());
         let streams = streams::Streams::new(&self.config, tasks.clone(), shutdown.clone());
         tasks.spawn(Arc::clone(&self.tokens).follow(shutdown.clone()));
         tasks.spawn(Arc::clone(&self.gate).measure(shutdown.clone()));
@@ -153,11 +153,13 @@ impl Edge {
         });
         if let Some((https, tls)) = self.https {
             let (edge, shutdown) = (edge.clone(), shutdown.clone());
+            let https = https.exempt(self.config.clients.exempts());
             tasks.spawn(https.serve(Some(tls), limits, shutdown, move |request| {
                 edge.clone().answer(request)
             }));
         }
         self.http
+            .exempt(self.config.clients.exempts())
             .serve(None, limits, shutdown, move |request| {
                 edge.clone().answer(request)
             })

@@ -25,6 +25,8 @@ use crate::upstream::Object;
 /// Longest a fetch of something that is not live may take; also bounds a hinted part, which the parent holds
 /// for up to three target durations.
 const OBJECT_WAIT: Duration = Duration::from_secs(20);
+/// rfc8216bis §4.4.1.1: what every playlist begins with.
+const PLAYLIST: &[u8] = b"#EXTM3U";
 /// Tracks of one stream that are mirrored at once.
 const TRACKS_MAX: usize = 64;
 
@@ -88,9 +90,15 @@ impl Streams {
 
     /// The multivariant playlist; kept while the stream's shape is.
     pub(crate) async fn multivariant(&self, stream: &StreamId) -> Result<Object, Refusal> {
-        self.names
-            .get(&Resource::Multivariant(stream.clone()), Keep::Cache)
-            .await
+        let resource = Resource::Multivariant(stream.clone());
+        let object = self.names.get(&resource, Keep::Cache).await?;
+        // What stands between us and a parent may answer 200 with a page of its own. Kept, it would hide the stream for good.
+        if object.bytes.starts_with(PLAYLIST) {
+            Ok(object)
+        } else {
+            self.names.forget(&resource);
+            Err(Refusal::Failed)
+        }
     }
 
     /// A content key, fetched once for all who want it at the same time.

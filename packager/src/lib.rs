@@ -174,6 +174,7 @@ impl Packager {
         let origin = origin::Origin::new(self.streams, (rewind, vault), steering, shutdown.clone());
         let limits = listen::Limits {
             connections: self.config.origin.connections_max,
+            uploads: false,
             ..Default::default()
         };
         self.origin

@@ -54,6 +54,10 @@ pub fn load(cert: &Path, key: &Path) -> Result<Arc<rustls::ServerConfig>, Error>
         .with_safe_default_protocol_versions()?
         .with_no_client_auth()
         .with_single_cert(chain, key)?;
+    // What a client needs to come back travels with it, under a key that is rotated; nothing is kept here for it.
+    config.ticketer = rustls::crypto::aws_lc_rs::Ticketer::new()?;
+    config.send_tls13_tickets = 1;
+    config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(Arc::new(config))
 }

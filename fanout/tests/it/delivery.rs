@@ -81,6 +81,12 @@ impl Asked {
         asked.iter().filter(|(path, _)| path.ends_with(end)).count()
     }
 
+    /// Requests whose query has this in it.
+    pub(crate) fn queries(&self, text: &str) -> usize {
+        let asked = self.0.lock().unwrap();
+        asked.iter().filter(|(_, query)| query.contains(text)).count()
+    }
+
     fn of(&self, track: &str) -> Vec<String> {
         let asked = self.0.lock().unwrap();
         let own = asked

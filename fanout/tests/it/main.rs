@@ -20,6 +20,8 @@ mod parent;
 #[cfg(test)]
 mod parents;
 #[cfg(test)]
+mod paths;
+#[cfg(test)]
 #[path = "../../../packager/tests/it/stage.rs"]
 #[allow(dead_code, reason = "the packager's tests use all of it")]
 mod stage;

@@ -117,7 +117,7 @@ impl Intake {
         });
         let limits = listen::Limits {
             connections: self.connections,
-            head: HEAD,
+            idle: HEAD,
             ..Default::default()
         };
         let answering = Arc::clone(&shared);

@@ -9,9 +9,9 @@ use std::task::{Poll, ready};
 use bytes::{Bytes, BytesMut};
 use http::{HeaderName, HeaderValue, Method, Request, Uri};
 use tokio::io::{AsyncRead as _, ReadBuf};
-use tokio::net::TcpStream;
 
-use crate::Incoming;
+use crate::guard::Guard;
+use crate::{Incoming, Limits};
 
 /// More are hyper's to refuse.
 const HEADERS_MAX: usize = 64;
@@ -34,7 +34,7 @@ pub(super) enum Asked {
 }
 
 /// Waits for bytes and adds them. False where the peer has finished.
-pub(super) async fn more(stream: &mut TcpStream, unread: &mut BytesMut) -> io::Result<bool> {
+pub(super) async fn more(stream: &mut Guard, unread: &mut BytesMut) -> io::Result<bool> {
     poll_fn(|context| {
         SCRATCH.with_borrow_mut(|scratch| {
             let mut scratch = ReadBuf::new(scratch);
@@ -47,19 +47,19 @@ pub(super) async fn more(stream: &mut TcpStream, unread: &mut BytesMut) -> io::R
     .await
 }
 
-/// The first request of these bytes; one with a longer head than this is for somebody else.
-pub(super) fn read(unread: &mut BytesMut, head_bytes: usize) -> Asked {
+/// The first request of these bytes; one whose head is too long is somebody else's to refuse.
+pub(super) fn read(unread: &mut BytesMut, limits: &Limits) -> Asked {
     if unread.is_empty() {
         return Asked::Partly;
     }
     let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
     let mut parsed = httparse::Request::new(&mut headers);
     let length = match parsed.parse(unread) {
-        Ok(httparse::Status::Complete(length)) if length <= head_bytes => length,
-        Ok(httparse::Status::Partial) if unread.len() < head_bytes => return Asked::Partly,
+        Ok(httparse::Status::Complete(length)) if length <= limits.head_bytes => length,
+        Ok(httparse::Status::Partial) if unread.len() < limits.head_bytes => return Asked::Partly,
         Ok(httparse::Status::Complete(_) | httparse::Status::Partial) | Err(_) => return Asked::Other,
     };
-    let Some(plain) = Plain::of(&parsed, unread) else {
+    let Some(plain) = Plain::of(&parsed, unread, limits) else {
         return Asked::Other;
     };
     // Names are few and known; values and target are shared with what was read.
@@ -79,7 +79,7 @@ struct Plain {
 }
 
 impl Plain {
-    fn of(parsed: &httparse::Request<'_, '_>, bytes: &[u8]) -> Option<Self> {
+    fn of(parsed: &httparse::Request<'_, '_>, bytes: &[u8], limits: &Limits) -> Option<Self> {
         let place = |part: &[u8]| {
             let from = (part.as_ptr() as usize).checked_sub(bytes.as_ptr() as usize)?;
             (from + part.len() <= bytes.len()).then_some((from, from + part.len()))
@@ -91,7 +91,8 @@ impl Plain {
             _ => return None,
         };
         let target = parsed.path?;
-        if parsed.version? != 1 || !target.starts_with('/') || Uri::try_from(target).is_err() {
+        let fits = target.len() <= limits.target_bytes;
+        if parsed.version? != 1 || !fits || !target.starts_with('/') || Uri::try_from(target).is_err() {
             return None;
         }
         let mut headers = Vec::with_capacity(parsed.headers.len());
@@ -141,8 +142,17 @@ mod tests {
 
     const LIMIT: usize = 1_024;
 
+    fn read(unread: &mut BytesMut) -> Asked {
+        let limits = Limits {
+            head_bytes: LIMIT,
+            target_bytes: 100,
+            ..Limits::default()
+        };
+        super::read(unread, &limits)
+    }
+
     fn whole(text: &str) -> Option<Request<Incoming>> {
-        match read(&mut text.as_bytes().into(), LIMIT) {
+        match read(&mut text.as_bytes().into()) {
             Asked::Whole(request) => Some(request),
             Asked::Partly | Asked::Other => None,
         }
@@ -150,7 +160,7 @@ mod tests {
 
     fn is_other(text: &str) -> bool {
         let mut unread: BytesMut = text.as_bytes().into();
-        let other = matches!(read(&mut unread, LIMIT), Asked::Other);
+        let other = matches!(read(&mut unread), Asked::Other);
         assert!(!other || unread == text.as_bytes(), "hyper needs every byte");
         other
     }
@@ -172,7 +182,7 @@ mod tests {
         let mut unread: BytesMut =
             "GET /a HTTP/1.1\r\nHost: x\r\n\r\nHEAD /b HTTP/1.1\r\nHost: x\r\n\r\nGE"[..].into();
         let mut paths = Vec::new();
-        while let Asked::Whole(request) = read(&mut unread, LIMIT) {
+        while let Asked::Whole(request) = read(&mut unread) {
             paths.push(request.uri().path().to_owned());
         }
         assert_eq!(paths, ["/a", "/b"]);
@@ -202,6 +212,10 @@ mod tests {
         ] {
             assert!(is_other(head), "{head:?}");
         }
+        assert!(is_other(&format!(
+            "GET /{} HTTP/1.1\r\nHost: x\r\n\r\n",
+            "a".repeat(100)
+        )));
         let long = format!("GET /a HTTP/1.1\r\nHost: x\r\nA: {}", "b".repeat(LIMIT));
         assert!(is_other(&long) && is_other(&format!("{long}\r\n\r\n")));
         let many = "A: b\r\n".repeat(HEADERS_MAX);
@@ -212,10 +226,10 @@ mod tests {
     fn a_request_in_pieces_is_waited_for() {
         let text = "GET /a HTTP/1.1\r\nHost: x\r\n\r\n";
         for end in 1..text.len() {
-            let mut unread: BytesMut = text[..end].as_bytes().into();
-            assert!(matches!(read(&mut unread, LIMIT), Asked::Partly), "{end}");
+            let mut unread: BytesMut = text.as_bytes()[..end].into();
+            assert!(matches!(read(&mut unread), Asked::Partly), "{end}");
             unread.extend_from_slice(&text.as_bytes()[end..]);
-            assert!(matches!(read(&mut unread, LIMIT), Asked::Whole(_)), "{end}");
+            assert!(matches!(read(&mut unread), Asked::Whole(_)), "{end}");
         }
     }
 }

@@ -1,8 +1,9 @@
 //! Answers, as bytes into a socket: head and body in one call where they fit, large bodies out of a file.
 
 use std::cell::RefCell;
+use std::future::pending;
 use std::io::{self, IoSlice, Write as _};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use bytes::{Buf as _, Bytes};
 use http::header::{CONNECTION, CONTENT_LENGTH, DATE, TRANSFER_ENCODING};
@@ -10,22 +11,22 @@ use http::{Response, StatusCode};
 use rustix::net::SendFlags;
 use tokio::io::Interest;
 use tokio::net::TcpStream;
-use tokio::time::timeout;
 
-use super::stalled;
 use crate::Body;
 use crate::file::File;
+use crate::metrics::Cause;
+use crate::seat::Seat;
 
 /// Handed to the kernel at once.
 const SLICES_MAX: usize = 16;
 
-/// Writes all of an answer; fails where the peer has left, or takes nothing for `patience`.
+/// Writes all of an answer; fails where the peer has left, or takes too little.
 pub(super) async fn write(
     stream: &TcpStream,
+    seat: &Seat,
     answer: Response<Body>,
     is_head: bool,
     last: bool,
-    patience: Duration,
 ) -> io::Result<()> {
     let head = head(&answer, last);
     let body = if is_head {
@@ -42,14 +43,14 @@ pub(super) async fn write(
                 end: range.end,
                 file,
             };
-            drain(stream, &mut out, patience).await
+            drain(stream, seat, &mut out).await
         }
         None => {
             let mut out = Out::Chunks {
                 head: head.into(),
                 body,
             };
-            drain(stream, &mut out, patience).await
+            drain(stream, seat, &mut out).await
         }
     }
 }
@@ -69,15 +70,22 @@ enum Out {
     },
 }
 
-async fn drain(stream: &TcpStream, out: &mut Out, patience: Duration) -> io::Result<()> {
+async fn drain(stream: &TcpStream, seat: &Seat, out: &mut Out) -> io::Result<()> {
     loop {
         match stream.try_io(Interest::WRITABLE, || out.push(stream)) {
-            Ok(true) => return Ok(()),
-            Ok(false) => {}
+            Ok(sent) => {
+                seat.sent(sent);
+                if out.is_done() {
+                    seat.is_drained();
+                    return Ok(());
+                }
+            }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                timeout(patience, stream.writable())
-                    .await
-                    .map_err(|_| stalled())??;
+                seat.is_blocked();
+                tokio::select! {
+                    writable = stream.writable() => writable?,
+                    () = cut(seat) => return Err(io::ErrorKind::TimedOut.into()),
+                }
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
@@ -85,9 +93,25 @@ async fn drain(stream: &TcpStream, out: &mut Out, patience: Duration) -> io::Res
     }
 }
 
+/// Ends when the connection has to end at once: not for others, who wait until its answer is told.
+async fn cut(seat: &Seat) {
+    if matches!(seat.ended().await, Cause::Idle | Cause::Room) {
+        pending().await
+    }
+}
+
 impl Out {
-    /// One call to the kernel. Whether nothing is left.
-    fn push(&mut self, stream: &TcpStream) -> io::Result<bool> {
+    fn is_done(&self) -> bool {
+        match self {
+            Self::Chunks { head, body } => head.is_empty() && body.is_empty(),
+            Self::File {
+                head, sent, at, end, ..
+            } => *sent == head.len() && at == end,
+        }
+    }
+
+    /// One call to the kernel. How many bytes it took.
+    fn push(&mut self, stream: &TcpStream) -> io::Result<usize> {
         match self {
             Self::Chunks { head, body } => {
                 let mut slices = [IoSlice::new(&[]); SLICES_MAX];
@@ -97,12 +121,11 @@ impl Out {
                     *slot = IoSlice::new(chunk);
                     count += 1;
                 }
-                let mut sent = send(stream, slices.get(..count).unwrap_or_default())?;
+                let sent = send(stream, slices.get(..count).unwrap_or_default())?;
                 let of_head = sent.min(head.len());
                 head.advance(of_head);
-                sent -= of_head;
-                body.advance(sent);
-                Ok(head.is_empty() && body.is_empty())
+                body.advance(sent - of_head);
+                Ok(sent)
             }
             Self::File {
                 head,
@@ -113,14 +136,15 @@ impl Out {
             } => {
                 if let Some(rest) = head.get(*sent..).filter(|rest| !rest.is_empty()) {
                     // The body follows at once: no packet of its own for the head.
-                    *sent += rustix::net::send(stream, rest, SendFlags::MORE | SendFlags::NOSIGNAL)?;
-                    return Ok(false);
+                    let taken = rustix::net::send(stream, rest, SendFlags::MORE | SendFlags::NOSIGNAL)?;
+                    *sent += taken;
+                    return Ok(taken);
                 }
                 let left = usize::try_from(*end - *at).unwrap_or(usize::MAX);
-                if rustix::fs::sendfile(stream, file, Some(at), left)? == 0 && *at < *end {
-                    return Err(io::ErrorKind::UnexpectedEof.into());
+                match rustix::fs::sendfile(stream, file, Some(at), left)? {
+                    0 if left > 0 => Err(io::ErrorKind::UnexpectedEof.into()),
+                    sent => Ok(sent),
                 }
-                Ok(*at == *end)
             }
         }
     }

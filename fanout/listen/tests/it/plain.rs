@@ -19,7 +19,7 @@ const LARGE: usize = 9 << 20;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 fn large() -> Bytes {
-    (0..LARGE).map(|n| (n % 251) as u8).collect::<Vec<u8>>().into()
+    (0..=250).cycle().take(LARGE).collect::<Vec<u8>>().into()
 }
 
 /// `/file` and `/chunks` are the same bytes; `/wait` never ends; what is posted comes back.
@@ -172,7 +172,7 @@ async fn what_has_a_body_goes_on_with_hyper_on_the_same_connection() {
 /// Its buffers are full within a few answers, and then it takes nothing.
 #[tokio::test]
 async fn a_reader_that_stops_is_cut_and_one_that_is_slow_is_not() {
-    let (address, _, _ends) = served(|limits| limits.unacknowledged = Duration::from_millis(600)).await;
+    let (address, _, _ends) = served(|limits| limits.stall = Duration::from_millis(600)).await;
     let connect = async || {
         let socket = TcpSocket::new_v4().unwrap();
         socket.set_recv_buffer_size(16 << 10).unwrap();
@@ -200,7 +200,10 @@ async fn a_reader_that_stops_is_cut_and_one_that_is_slow_is_not() {
 
 #[tokio::test]
 async fn idle_connections_end_at_their_time_and_at_shutdown() {
-    let (address, shutdown, _ends) = served(|limits| limits.head = Duration::from_millis(400)).await;
+    let (address, shutdown, _ends) = served(|limits| {
+        (limits.idle, limits.head) = (Duration::from_millis(900), Duration::from_millis(200))
+    })
+    .await;
     let mut stream = TcpStream::connect(address).await.unwrap();
     for _ in 0..3 {
         sleep(Duration::from_millis(200)).await;
