@@ -11,6 +11,7 @@
 //! | `socket`, [`http`] | one connection; the heads of answers |
 //! | `inspect` | whether every byte is right and the same for everybody |
 //! | [`tally`], [`hist`] | what was counted |
+//! | [`timeline`] | what happened in each second, and at each edge |
 //! | [`report`] | PASS, FAIL or INVALID, and why |
 //!
 //! The players themselves are the crate `viewer`: state machines without a clock or a socket.
@@ -36,6 +37,7 @@ pub mod report;
 pub mod scenario;
 mod socket;
 pub mod tally;
+pub mod timeline;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};

@@ -145,13 +145,18 @@ impl Crowd<'_> {
                         inspector.iter_mut().for_each(Continuity::broken_off);
                     }
                 }
-                Output::Started(_) | Output::Stalled | Output::Resumed | Output::Left(_) => {}
+                Output::Stalled => self.second.stalls += 1,
+                Output::Started(_) | Output::Resumed | Output::Left(_) => {}
             }
         }
     }
 
     fn ask(&mut self, seat: &mut Seat, ask: Ask) {
         self.tally.requests += 1;
+        self.second.requests += 1;
+        if let Some(edge) = self.edges.get_mut(seat.target) {
+            edge.requests += 1;
+        }
         let inspects = seat.inspector.is_some();
         let request = Request {
             keep: ask.slot.kind() != Kind::Media || inspects,
@@ -207,13 +212,25 @@ impl Crowd<'_> {
     }
 
     fn failed(&mut self, seat: &mut Seat, slot: Slot, failure: Failure) {
-        count(&mut self.tally.errors, &class(slot.kind(), failure));
+        self.error(seat, &class(slot.kind(), failure));
         seat.player.fail(self.clock.now(), slot, failure);
+    }
+
+    fn error(&mut self, seat: &Seat, class: &str) {
+        count(&mut self.tally.errors, class);
+        self.second.errors += 1;
+        if let Some(edge) = self.edges.get_mut(seat.target) {
+            edge.errors += 1;
+        }
     }
 
     /// An answer goes to the player.
     fn deliver(&mut self, seat: &mut Seat, answer: Answer) {
         self.tally.bytes += answer.bytes;
+        self.second.bytes += answer.bytes;
+        if let Some(edge) = self.edges.get_mut(seat.target) {
+            edge.bytes += answer.bytes;
+        }
         let slot = answer.request.slot;
         if answer.head.status != 200 {
             return self.failed(seat, slot, Failure::Status(answer.head.status));
@@ -260,7 +277,7 @@ impl Crowd<'_> {
                 seat.player.listing(now, lane, listing, age);
             }
             Err(Some(listing::Error::Delta(_))) => {
-                count(&mut self.tally.errors, "playlist delta");
+                self.error(seat, "playlist delta");
                 seat.player.unmergeable(now, lane);
             }
             Err(_) => self.failed(seat, Slot::Playlist(lane), Failure::Unreadable),
@@ -281,6 +298,11 @@ impl Crowd<'_> {
                 .is_some_and(|since| micros(since) < published)
         {
             self.tally.part(now, published);
+            let late = listing::length(micros(now) - published);
+            self.second.lateness.record(late);
+            if let Some(edge) = self.edges.get_mut(seat.target) {
+                edge.lateness.record(late);
+            }
             *of(lane, &mut seat.published) = Some(published);
         }
         if let Some(inspector) = &mut seat.inspector {
