@@ -254,6 +254,7 @@ impl Crowd<'_> {
             let position = seat
                 .player
                 .position(now)
+                .filter(|_| seat.is_live)
                 .and_then(|position| self.since_beginning_us(position));
             if let Some(position) = position {
                 let latency = viewer::listing::length(micros(now) - position);

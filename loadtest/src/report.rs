@@ -84,6 +84,8 @@ pub struct Measures {
     pub divergent: Option<f64>,
     /// Parts that were broken; none where none were taken apart.
     pub broken: Option<f64>,
+    /// What the origin gave by what it gave for the first time.
+    pub origin_ratio: Option<f64>,
     /// The tool's own lateness, p99.
     pub lag_ms_p99: Option<f64>,
 }
@@ -110,6 +112,9 @@ impl Measures {
             errors: ratio(errors as f64, tally.requests as f64),
             divergent: (tally.compared > 0).then_some(tally.divergent as f64),
             broken: (tally.inspected > 0).then_some(broken as f64),
+            origin_ratio: tally
+                .origin
+                .and_then(|[objects, repeats]| ratio((objects + repeats) as f64, objects as f64)),
             lag_ms_p99: tally.lag.ms(0.99),
         }
     }
@@ -129,6 +134,7 @@ impl Measures {
             "errors_max" => self.errors,
             "divergent_max" => self.divergent,
             "broken_max" => self.broken,
+            "origin_ratio_max" => self.origin_ratio,
             _ => None,
         }
     }
@@ -278,6 +284,9 @@ impl Report {
             "inspected        {} parts, broken {:?}; {} compared, {} differed",
             self.tally.inspected, self.tally.broken, self.tally.compared, self.tally.divergent
         )?;
+        if let Some([objects, repeats]) = self.tally.origin {
+            writeln!(out, "origin           {objects} objects, {repeats} repeats")?;
+        }
         writeln!(out, "tool's own lag   {} ms p99", one(measures.lag_ms_p99))?;
         for judged in &self.slos {
             let word = if judged.held { "held" } else { "MISSED" };
@@ -322,7 +331,7 @@ fn invalid(
     circumstances: &Circumstances,
     measures: &Measures,
 ) -> Vec<String> {
-    let mut why = Vec::new();
+    let mut why = tally.doubts.clone();
     if circumstances.partial {
         why.push("stopped by hand before its time".to_owned());
     }
@@ -414,6 +423,9 @@ mod tests {
         };
         assert!(invalid(|_, _, circumstances| circumstances.partial = true));
         assert!(invalid(|_, tally, _| tally.joined = 1));
+        assert!(invalid(|_, tally, _| tally
+            .doubts
+            .push("worker 1 of 3 was lost".to_owned())));
         assert!(invalid(
             |_, tally, _| (0..200).for_each(|_| tally.lag.record(Duration::from_millis(90)))
         ));

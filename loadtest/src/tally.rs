@@ -76,6 +76,13 @@ pub struct Tally {
     /// What was done to the system; a report has them in its timeline.
     #[serde(default)]
     pub marks: Vec<Mark>,
+    /// What the origin gave to an edge for the first time, and what it gave once more, by its own count; none where nobody
+    /// asked it.
+    #[serde(default)]
+    pub origin: Option<[u64; 2]>,
+    /// Why the figures cannot be believed, besides what they say themselves.
+    #[serde(default)]
+    pub doubts: Vec<String>,
 }
 
 /// One more of a class.
@@ -139,6 +146,7 @@ impl Tally {
         }
         self.series.merge(&other.series);
         self.marks.extend(other.marks.iter().cloned());
+        self.doubts.extend(other.doubts.iter().cloned());
         let hists = [
             (&mut self.start, &other.start),
             (&mut self.lateness, &other.lateness),

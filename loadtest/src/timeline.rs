@@ -23,7 +23,7 @@ impl Coarse {
         *self.0.entry((us >> dropped) << dropped).or_default() += 1;
     }
 
-    fn merge(&mut self, other: &Self) {
+    pub(crate) fn merge(&mut self, other: &Self) {
         for (us, n) in &other.0 {
             *self.0.entry(*us).or_default() += n;
         }

@@ -25,6 +25,10 @@ const OVERDUE_MAX: u32 = 1_000;
 #[derive(Debug)]
 pub(super) struct Seat {
     pub(super) index: u32,
+    /// Among all viewers of the drill.
+    number: u32,
+    /// Watches what is, not what was.
+    pub(super) is_live: bool,
     pub(super) player: Player,
     pub(super) armed: Duration,
     sockets: [Option<Socket>; SOCKETS],
@@ -80,6 +84,8 @@ impl Crowd<'_> {
         let targets = self.plan.targets.len().max(1);
         let mut seat = Box::new(Seat {
             index,
+            number,
+            is_live: role.setup.rewind.is_none(),
             player: Player::join(role.setup, role.random, now),
             armed: Duration::MAX,
             sockets: Default::default(),
@@ -178,7 +184,7 @@ impl Crowd<'_> {
         if socket.is_none() {
             let token = usize::try_from(seat.index).unwrap_or(0) * SOCKETS + index;
             let slow = seat.kbps.is_some();
-            *socket = Socket::open(&self.registry, target.address, Token(token), slow).ok();
+            *socket = Socket::open(&self.registry, target.address, Token(token), seat.number, slow).ok();
         }
         let progress = match socket {
             Some(socket) => socket.ask(self.clock.now(), request, &target.host),
@@ -213,6 +219,13 @@ impl Crowd<'_> {
 
     fn failed(&mut self, seat: &mut Seat, slot: Slot, failure: Failure) {
         self.error(seat, &class(slot.kind(), failure));
+        if self.plan.scenario.failover && matches!(failure, Failure::Connection | Failure::Timeout) {
+            // What goes on over the old one's other connections is seen through, or fails as well.
+            seat.target = (seat.target + 1) % self.plan.targets.len().max(1);
+            if let Some(socket) = seat.sockets.get_mut(place(slot)) {
+                *socket = None;
+            }
+        }
         seat.player.fail(self.clock.now(), slot, failure);
     }
 
@@ -271,6 +284,8 @@ impl Crowd<'_> {
             Ok(listing) => {
                 if seat.inspector.is_some() {
                     self.evidence
+                        .waited(&answer.request.path, &listing, &mut self.tally);
+                    self.evidence
                         .playlist(&answer.request.path, &listing, &mut self.tally);
                 }
                 let age = Duration::from_secs(u64::from(answer.head.age_s));
@@ -308,8 +323,11 @@ impl Crowd<'_> {
         if let Some(inspector) = &mut seat.inspector {
             self.evidence
                 .body(&answer.request.path, &answer.body, &mut self.tally);
-            let continuity = of(lane, inspector);
-            continuity.check(&answer.request.path, &answer.body, &mut self.tally);
+            let path = &answer.request.path;
+            let listing = seat.player.previous(Lane::Video).filter(|_| lane == Lane::Video);
+            let piece = listing.and_then(|listing| listing.items.iter().rfind(|item| item.path == *path));
+            let start = piece.map(|piece| piece.start);
+            of(lane, inspector).check(path, &answer.body, start, &mut self.evidence, &mut self.tally);
         }
         let before = seat.player.score(now);
         let (first, whole) = (

@@ -5,6 +5,8 @@ mod drill;
 #[cfg(test)]
 mod proxy;
 #[cfg(test)]
+mod regressions;
+#[cfg(test)]
 #[path = "../../../packager/tests/it/stage.rs"]
 #[allow(dead_code, reason = "the packager's tests use all of it")]
 mod stage;
