@@ -87,17 +87,22 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
+    /// Milliseconds are enough.
+    fn now_s(&self) -> f64 {
+        (self.clock.now().as_secs_f64() * 1_000.0).round() / 1_000.0
+    }
+
     fn begin(&mut self, index: usize) {
         let Some(fault) = self.faults.get(index) else {
             return;
         };
-        let t = self.clock.now().as_secs_f64();
+        let t = self.now_s();
         let begun = begin(self.fleet, fault);
         let is_over = begun.is_ok() && fault.kind == FaultKind::Restart;
         self.note(fault, "was not done", begun);
         let mark = Mark {
             t,
-            until: is_over.then(|| self.clock.now().as_secs_f64()),
+            until: is_over.then(|| self.now_s()),
             kind: fault.kind.name().to_owned(),
             node: fault.node.clone(),
             recovered_s: None,
@@ -112,8 +117,9 @@ impl Run<'_> {
         };
         let ended = end(self.fleet, fault);
         self.note(fault, "was not undone", ended);
+        let until = self.now_s();
         if let Some(mark) = self.marks.get_mut(&index) {
-            mark.until = Some(self.clock.now().as_secs_f64());
+            mark.until = Some(until);
         }
     }
 
@@ -169,7 +175,7 @@ pub(crate) fn recoveries(marks: &mut [Mark], series: &Series, well: &Well) {
         };
         let last = series.0.keys().next_back().copied().unwrap_or(0);
         let first = (whole(from) + 1..=last).find(|t| (*t..t + WELL_SECONDS).all(|t| is_well(&t)));
-        mark.recovered_s = first.map(|t| (f64::from(t) - from).max(0.0));
+        mark.recovered_s = first.map(|t| ((f64::from(t) - from).max(0.0) * 1_000.0).round() / 1_000.0);
     }
 }
 

@@ -71,6 +71,10 @@ pub(crate) struct Request {
     pub(crate) path: String,
     pub(crate) patience: Patience,
     pub(crate) keep: bool,
+    /// The edge it was sent to.
+    pub(crate) target: usize,
+    /// Edges that could not be reached before this one.
+    pub(crate) others: u32,
 }
 
 /// Viewers of one source address: it has 28,000 ports towards one server, and a viewer takes four.
@@ -137,6 +141,15 @@ impl Socket {
             paused: None,
         }));
         self.write()
+    }
+
+    /// Nothing has ever come over it.
+    pub(crate) fn is_unreached(&self) -> bool {
+        let began = self
+            .exchange
+            .as_ref()
+            .is_some_and(|exchange| exchange.first.is_some());
+        !self.used && !began
     }
 
     /// When to look at it again, if nothing else happens.

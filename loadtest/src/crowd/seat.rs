@@ -169,11 +169,13 @@ impl Crowd<'_> {
             slot: ask.slot,
             path: ask.path,
             patience: ask.patience,
+            target: seat.target,
+            others: 0,
         };
         self.send(seat, request);
     }
 
-    fn send(&mut self, seat: &mut Seat, request: Request) {
+    fn send(&mut self, seat: &mut Seat, mut request: Request) {
         let (slot, index) = (request.slot, place(request.slot));
         let Some(target) = self.plan.targets.get(seat.target) else {
             return;
@@ -182,6 +184,7 @@ impl Crowd<'_> {
             return;
         };
         if socket.is_none() {
+            request.target = seat.target;
             let token = usize::try_from(seat.index).unwrap_or(0) * SOCKETS + index;
             let slow = seat.kbps.is_some();
             *socket = Socket::open(&self.registry, target.address, Token(token), seat.number, slow).ok();
@@ -200,10 +203,22 @@ impl Crowd<'_> {
         match progress {
             Progress::Waiting => {}
             Progress::Failed(failure, stale) => {
+                let is_unreached = socket.as_ref().is_some_and(Socket::is_unreached);
                 let request = socket.take().and_then(|mut socket| socket.take());
                 match request {
                     // The server had closed it while nothing was asked: browsers ask again on another one.
                     Some(request) if stale => self.send(seat, request),
+                    Some(request) if is_unreached && self.has_another(seat, &request) => {
+                        self.error(seat, &class(request.slot.kind(), failure));
+                        self.go_on(seat, request.target);
+                        let others = request.others + 1;
+                        self.send(seat, Request { others, ..request });
+                    }
+                    Some(request) if failure == Failure::Timeout => {
+                        let target = request.target;
+                        self.failed(seat, request.slot, failure);
+                        self.go_on(seat, target);
+                    }
                     Some(request) => self.failed(seat, request.slot, failure),
                     None => {}
                 }
@@ -219,14 +234,20 @@ impl Crowd<'_> {
 
     fn failed(&mut self, seat: &mut Seat, slot: Slot, failure: Failure) {
         self.error(seat, &class(slot.kind(), failure));
-        if self.plan.scenario.failover && matches!(failure, Failure::Connection | Failure::Timeout) {
-            // What goes on over the old one's other connections is seen through, or fails as well.
-            seat.target = (seat.target + 1) % self.plan.targets.len().max(1);
-            if let Some(socket) = seat.sockets.get_mut(place(slot)) {
-                *socket = None;
-            }
-        }
         seat.player.fail(self.clock.now(), slot, failure);
+    }
+
+    /// Browsers try every address of a name before they say that it cannot be reached.
+    fn has_another(&self, seat: &Seat, request: &Request) -> bool {
+        let others = usize::try_from(request.others).unwrap_or(usize::MAX);
+        self.plan.scenario.failover && others + 1 < self.plan.targets.len() && seat.player.ended().is_none()
+    }
+
+    /// Leaves an edge, unless another of its connections did already.
+    fn go_on(&self, seat: &mut Seat, from: usize) {
+        if self.plan.scenario.failover && seat.target == from {
+            seat.target = (from + 1) % self.plan.targets.len().max(1);
+        }
     }
 
     fn error(&mut self, seat: &Seat, class: &str) {
@@ -305,8 +326,8 @@ impl Crowd<'_> {
             .head
             .available_us
             .and_then(|us| self.since_beginning_us(us));
-        // A slow network's lateness is its own.
-        if let Some(published) = published.filter(|_| seat.kbps.is_none())
+        // A slow network's lateness is its own, and who goes back wants to be late.
+        if let Some(published) = published.filter(|_| seat.kbps.is_none() && seat.is_live)
             && seat
                 .player
                 .steady()

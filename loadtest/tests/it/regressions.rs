@@ -19,6 +19,9 @@ lag_ms_max = 500
 [arrivals]
 curve = \"ramp\"
 over_s = 1
+[[caps]]
+bandwidth_max = 1
+share = 0.5
 [slo]
 lateness_ms_p99 = 1500
 rebuffer_ratio_max = 0.2
