@@ -118,12 +118,7 @@ pub fn run(order: &Order, stop: &AtomicBool, mut say: impl FnMut(&str)) -> Resul
         _ => None,
     };
     if fleet.is_some() {
-        // What is behind a link of ours is there only now.
-        let wait = |target: &&Target| !probe::await_stream(target, &scenario.stream, STREAM_WAIT, stop);
-        targets
-            .iter()
-            .filter(wait)
-            .for_each(|target| say(&format!("{} does not give the stream", target.host)));
+        await_streams(&targets, &scenario, stop, &mut say);
     }
     let (offset, inflicted) = (Mutex::new(Offset::default()), scenario.faults.clone());
     let (done, stream, waiting) = (AtomicBool::new(false), scenario.stream.clone(), Clock::start());
@@ -176,6 +171,15 @@ pub fn run(order: &Order, stop: &AtomicBool, mut say: impl FnMut(&str)) -> Resul
         drop(offset);
         Ok(Report::of(plan.scenario, tally, circumstances))
     })
+}
+
+/// What is behind a link of ours is there only now.
+fn await_streams(targets: &[Target], scenario: &Scenario, stop: &AtomicBool, say: &mut impl FnMut(&str)) {
+    for target in targets {
+        if !probe::await_stream(target, &scenario.stream, STREAM_WAIT, stop) {
+            say(&format!("{} does not give the stream", target.host));
+        }
+    }
 }
 
 /// What was counted between; all of it where the counter began anew.

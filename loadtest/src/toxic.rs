@@ -226,7 +226,7 @@ mod tests {
 
     fn client(link: &Link) -> TcpStream {
         let stream = TcpStream::connect(link.address()).unwrap();
-        stream.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
         stream
     }
 
@@ -266,8 +266,10 @@ mod tests {
             blackhole: true,
             ..Toxic::default()
         });
+        stream.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
         assert!(there_and_back(&mut stream, 5).is_err());
         link.set(Toxic::default());
+        stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
         stream.read_exact(&mut [0; 5]).unwrap();
     }
 

@@ -70,7 +70,7 @@ impl Lie {
             let asked = match self {
                 Self::Early if is_playlist => name.clone(),
                 Self::Misaligned if name.contains("/240p/part-") => earlier(&name)?,
-                _ => path.clone(),
+                Self::None | Self::Stale | Self::Early | Self::Misaligned => path.clone(),
             };
             let known = kept.lock().unwrap().get(&name).cloned();
             let fresh = |(at, _): &(Instant, Vec<u8>)| at.elapsed() < Duration::from_secs(3);
