@@ -1,7 +1,7 @@
 //! `ringside drill`: a crowd of viewers against an edge, and a verdict.
 
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,15 +13,27 @@ use crate::cli::Failure;
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// What the drill is to be, as TOML.
-    #[arg(value_name = "SCENARIO.toml")]
-    scenario: PathBuf,
+    /// What the drill is to be: a TOML file, or one of the names that --list prints.
+    #[arg(value_name = "SCENARIO", required_unless_present_any = ["worker", "list"])]
+    scenario: Option<PathBuf>,
     /// Base URL of an edge; several times for several edges, to which viewers are dealt in turn.
-    #[arg(long, value_name = "URL", required = true)]
+    #[arg(long, value_name = "URL", required_unless_present_any = ["worker", "list", "fleet"])]
     target: Vec<String>,
+    /// What the drill may kill, stop, cut off and slow down: the file that deploy/drill writes.
+    #[arg(long, value_name = "FILE")]
+    fleet: Option<PathBuf>,
+    /// Print the scenarios in this binary.
+    #[arg(long)]
+    list: bool,
+    /// Play a part of a crowd, as a drill says over stdin.
+    #[arg(long, hide = true)]
+    worker: bool,
     /// Base URL of the origin: lateness is then counted by its clock. Needed where it is another machine.
     #[arg(long, value_name = "URL")]
     origin: Option<String>,
+    /// Base URL of the origin's operators' port: whether it gave each object once is then counted.
+    #[arg(long, value_name = "URL")]
+    origin_ops: Option<String>,
     /// What targets beyond this machine serve at /.well-known/ringside-drill.
     #[arg(long, value_name = "TOKEN")]
     consent: Option<String>,
@@ -32,13 +44,23 @@ pub(crate) struct Arguments {
 
 /// Plays the drill: exit code 0 pass, 1 fail, 2 invalid. Ctrl-C ends it early, with a report of what there is.
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
-    let path = &arguments.scenario;
-    let scenario = std::fs::read_to_string(path)
-        .map_err(|error| Failure::Usage(format!("ringside: {}: {error}", path.display())))?;
+    if arguments.worker {
+        loadtest::worker::serve(std::io::stdin(), std::io::stdout())
+            .context("the worker's coordinator is gone")?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    if arguments.list {
+        return list();
+    }
+    let path = arguments.scenario.as_deref().unwrap_or_else(|| Path::new(""));
+    let this = std::env::current_exe().context("this binary is not found again")?;
     let order = loadtest::Order {
-        scenario,
+        scenario: scenario(path)?,
+        worker: vec![this.into(), "drill".into(), "--worker".into()],
+        fleet: arguments.fleet.clone(),
         targets: arguments.target.clone(),
         origin: arguments.origin.clone(),
+        origin_ops: arguments.origin_ops.clone(),
         consent: arguments.consent.clone(),
     };
     let stop = Arc::new(AtomicBool::new(false));
@@ -74,8 +96,33 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     Ok(ExitCode::from(report.exit_code()))
 }
 
+/// The text of a file, or of a scenario in this binary.
+fn scenario(path: &Path) -> Result<String, Failure> {
+    let shipped = path.to_str().and_then(loadtest::shipped::named);
+    match std::fs::read_to_string(path) {
+        Ok(text) => Ok(text),
+        Err(error) => shipped.map(str::to_owned).ok_or_else(|| {
+            Failure::Usage(format!(
+                "ringside: {}: {error}; see ringside drill --list",
+                path.display()
+            ))
+        }),
+    }
+}
+
+fn list() -> Result<ExitCode, Failure> {
+    let mut text = String::new();
+    for (name, scenario) in loadtest::shipped::ALL {
+        text += &format!("{name:20} {}\n", loadtest::shipped::about(scenario));
+    }
+    std::io::stdout()
+        .write_all(text.as_bytes())
+        .context("the list is not printed")?;
+    Ok(ExitCode::SUCCESS)
+}
+
 /// A mistake in the scenario names its file.
-fn named(said: &str, path: &std::path::Path) -> String {
+fn named(said: &str, path: &Path) -> String {
     match said.strip_prefix("line ") {
         Some(rest) => format!("{}:{rest}", path.display()),
         None => said.to_owned(),

@@ -39,15 +39,22 @@ pub(crate) fn role(scenario: &Scenario, path: &Arc<str>, number: u32, at: Durati
         .and_then(|wave| wave.time(&mut random))
         .filter(|time| *time > at);
     let slow = random.unit();
+    let rewound = random.unit();
+    let rewind = scenario.rewind.filter(|rewind| rewound < rewind.share);
+    let path = match rewind {
+        Some(_) => Arc::from(format!("/live/{}/dvr.m3u8", scenario.stream)),
+        None => path.clone(),
+    };
     Role {
         setup: Setup {
-            path: path.clone(),
+            path,
             habit,
             audio: scenario.audio,
             bandwidth_max: cap.map(|cap| cap.bandwidth_max),
             rate_max: scenario.rate_max,
             patience,
             leaves: stays.into_iter().chain(goes).min(),
+            rewind: rewind.map(|rewind| seconds(rewind.behind_s)),
         },
         kbps: scenario.slow.filter(|s| slow < s.share).map(|s| s.kbps),
         inspects: scenario.inspect_every > 0 && number.is_multiple_of(scenario.inspect_every),
@@ -64,7 +71,7 @@ mod tests {
     #[test]
     fn a_seed_gives_the_same_crowd_in_the_shares_asked_for() {
         let scenario = Scenario::read(
-            "inspect_every = 10\n[mix]\nhlsjs = 3\nnaive = 1\n[[caps]]\nbandwidth_max = 7\nshare = 0.5\n[slow]\nshare = 0.1\nkbps = 300\n[exit]\nat_s = 20\nshare = 0.9\n",
+            "inspect_every = 10\n[mix]\nhlsjs = 3\nnaive = 1\n[[caps]]\nbandwidth_max = 7\nshare = 0.5\n[slow]\nshare = 0.1\nkbps = 300\n[rewind]\nshare = 0.3\nbehind_s = 60\n[exit]\nat_s = 20\nshare = 0.9\n",
         )
         .unwrap();
         let path: Arc<str> = Arc::from("/x");
@@ -76,6 +83,7 @@ mod tests {
         assert_eq!(many(|role| role.setup.habit == Habit::Shaka), 0);
         assert!((450..550).contains(&many(|role| role.setup.bandwidth_max == Some(7))));
         assert!((70..130).contains(&many(|role| role.kbps.is_some())));
+        assert!((250..350).contains(&many(|role| role.setup.path.ends_with("/dvr.m3u8"))));
         assert!((870..930).contains(&many(|role| role.setup.leaves.is_some())));
         assert_eq!(many(|role| role.inspects), 100);
         let again = role(&scenario, &path, 17, Duration::ZERO);

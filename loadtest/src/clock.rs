@@ -41,6 +41,16 @@ impl Clock {
         }
     }
 
+    /// Began at this time, microseconds since 1970, in another process of this machine.
+    pub fn began_at(wall_us: i64) -> Self {
+        let now = Self::start();
+        let ago = viewer::listing::length(now.wall_us.saturating_sub(wall_us));
+        Self {
+            began: now.began.checked_sub(ago).unwrap_or(now.began),
+            wall_us,
+        }
+    }
+
     /// Begins anew; the wall clock is not asked again, so that what was learnt of offsets still holds.
     pub fn again(&self) -> Self {
         let began = Instant::now();
@@ -62,7 +72,7 @@ impl Clock {
 }
 
 /// Minimum of what probes saw, over the last one to two windows.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Offset {
     current: Option<(Duration, i64)>,
     before: Option<i64>,

@@ -21,6 +21,7 @@ use crate::inspect::Evidence;
 use crate::probe::Target;
 use crate::scenario::{Scenario, seconds};
 use crate::tally::Tally;
+use crate::timeline::{Counts, EdgeCounts};
 use seat::{SOCKETS, Seat};
 
 /// How often the tool looks whether it is late itself.
@@ -46,7 +47,7 @@ pub struct Plan {
 }
 
 /// How it goes, once a second.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Progress {
     /// Since the beginning.
     pub at_s: u64,
@@ -62,6 +63,8 @@ pub struct Progress {
     pub errors: u64,
     /// Lateness so far, p50 and p99.
     pub lateness_ms: [Option<f64>; 2],
+    /// What the last second was like.
+    pub second: Counts,
 }
 
 /// What a crowd shares.
@@ -75,6 +78,9 @@ struct Crowd<'a> {
     ladders: HashMap<Vec<u8>, Arc<Ladder>>,
     evidence: Evidence,
     tally: Tally,
+    /// The second that goes on.
+    second: Counts,
+    edges: Vec<EdgeCounts>,
     timers: BinaryHeap<Reverse<(Duration, u32)>>,
 }
 
@@ -97,6 +103,8 @@ pub fn play(
         ladders: HashMap::new(),
         evidence: Evidence::default(),
         tally: Tally::default(),
+        second: Counts::default(),
+        edges: vec![EdgeCounts::default(); plan.targets.len()],
         timers: BinaryHeap::new(),
     };
     let mut arrivals = arrivals(plan).into_iter().peekable();
@@ -151,6 +159,15 @@ pub fn play(
     }
     for mut seat in seats.into_iter().flatten() {
         crowd.finish(&mut seat);
+    }
+    let edges = plan.targets.iter().zip(&crowd.edges);
+    for (target, counts) in edges {
+        crowd
+            .tally
+            .edges
+            .entry(target.host.clone())
+            .or_default()
+            .merge(counts);
     }
     Ok(crowd.tally)
 }
@@ -237,13 +254,22 @@ impl Crowd<'_> {
             let position = seat
                 .player
                 .position(now)
+                .filter(|_| seat.is_live)
                 .and_then(|position| self.since_beginning_us(position));
             if let Some(position) = position {
-                self.tally
-                    .latency
-                    .record(viewer::listing::length(micros(now) - position));
+                let latency = viewer::listing::length(micros(now) - position);
+                self.tally.latency.record(latency);
+                self.second.latency.record(latency);
             }
         }
+        let small = |n: u64| u32::try_from(n).unwrap_or(u32::MAX);
+        let mut second = std::mem::take(&mut self.second);
+        second.playing = small(playing);
+        second.stalled = small(stalled);
+        second.joining = small(viewers - playing - stalled);
+        // What is said at the end of a second is about that second.
+        let t = small(now.as_secs().saturating_sub(1));
+        self.tally.series.add(t, &second);
         Progress {
             at_s: now.as_secs(),
             viewers,
@@ -252,6 +278,7 @@ impl Crowd<'_> {
             requests: self.tally.requests,
             errors: self.tally.errors.values().sum(),
             lateness_ms: [0.5, 0.99].map(|q| self.tally.lateness.ms(q)),
+            second,
         }
     }
 }

@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpStream, ToSocketAddrs as _};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use viewer::ladder::Ladder;
@@ -141,6 +141,39 @@ impl Connection {
         }
         Ok((head, bytes.split_off(start), at))
     }
+}
+
+/// Waits until a target gives the stream's multivariant playlist; whether it did.
+pub(crate) fn await_stream(target: &Target, stream: &str, wait: Duration, stop: &AtomicBool) -> bool {
+    let (began, path) = (Instant::now(), format!("/live/{stream}/index.m3u8"));
+    while began.elapsed() < wait && !stop.load(Ordering::Relaxed) {
+        let answer = Connection::open(target).and_then(|mut connection| connection.get(&path));
+        if answer.is_ok_and(|(head, _)| head.status == 200) {
+            return true;
+        }
+        thread::sleep(PAUSE);
+    }
+    false
+}
+
+/// What an origin says on its operators' port that it has given, for the first time and once more; none where it does not.
+pub(crate) fn given(ops: &Target) -> Option<[u64; 2]> {
+    let (head, body) = Connection::open(ops)
+        .and_then(|mut ops| ops.get("/metrics"))
+        .ok()?;
+    let text = String::from_utf8(body).ok().filter(|_| head.status == 200)?;
+    let sum = |name: &str| -> u64 {
+        let own = |line: &str| {
+            line.strip_prefix(name)
+                .is_some_and(|rest| rest.starts_with([' ', '{']))
+        };
+        let values = text
+            .lines()
+            .filter(|line| own(line))
+            .filter_map(|line| line.rsplit(' ').next());
+        values.filter_map(|value| value.parse::<u64>().ok()).sum()
+    };
+    Some(["ringside_origin_objects_total", "ringside_origin_repeats_total"].map(sum))
 }
 
 /// Follows the lowest rung's playlist at the origin, and takes its clock from what it says, until `stop`.

@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::clock::Basis;
 use crate::scenario::Scenario;
 use crate::tally::{Circumstances, Tally};
+use crate::timeline::{Edge, Mark, Second, Timeline};
 
 /// How a drill ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -50,7 +51,11 @@ pub struct Report {
     pub circumstances: Circumstances,
     /// What was asked for.
     pub scenario: Scenario,
-    /// Everything that was counted.
+    /// Second by second, and what was done to the system.
+    pub timeline: Timeline,
+    /// Edge by edge.
+    pub edges: Vec<Edge>,
+    /// Everything else that was counted.
     pub tally: Tally,
 }
 
@@ -79,6 +84,8 @@ pub struct Measures {
     pub divergent: Option<f64>,
     /// Parts that were broken; none where none were taken apart.
     pub broken: Option<f64>,
+    /// What the origin gave by what it gave for the first time.
+    pub origin_ratio: Option<f64>,
     /// The tool's own lateness, p99.
     pub lag_ms_p99: Option<f64>,
 }
@@ -105,6 +112,9 @@ impl Measures {
             errors: ratio(errors as f64, tally.requests as f64),
             divergent: (tally.compared > 0).then_some(tally.divergent as f64),
             broken: (tally.inspected > 0).then_some(broken as f64),
+            origin_ratio: tally
+                .origin
+                .and_then(|[objects, repeats]| ratio((objects + repeats) as f64, objects as f64)),
             lag_ms_p99: tally.lag.ms(0.99),
         }
     }
@@ -124,6 +134,7 @@ impl Measures {
             "errors_max" => self.errors,
             "divergent_max" => self.divergent,
             "broken_max" => self.broken,
+            "origin_ratio_max" => self.origin_ratio,
             _ => None,
         }
     }
@@ -131,7 +142,7 @@ impl Measures {
 
 impl Report {
     /// Judges a run.
-    pub fn of(scenario: Scenario, tally: Tally, circumstances: Circumstances) -> Self {
+    pub fn of(scenario: Scenario, mut tally: Tally, circumstances: Circumstances) -> Self {
         let measures = Measures::of(&scenario, &tally, circumstances.basis);
         let slos: Vec<Judged> = scenario
             .slo
@@ -155,9 +166,20 @@ impl Report {
             })
             .collect();
         let invalid_because = invalid(&scenario, &tally, &circumstances, &measures);
+        let series = std::mem::take(&mut tally.series).0;
+        let timeline = Timeline {
+            seconds: series.iter().map(|(t, counts)| Second::of(*t, counts)).collect(),
+            marks: std::mem::take(&mut tally.marks),
+        };
+        let edges = std::mem::take(&mut tally.edges);
+        let edges = edges
+            .iter()
+            .map(|(target, counts)| Edge::of(target, counts))
+            .collect();
+        let recovered = timeline.marks.iter().all(Mark::held);
         let verdict = if !invalid_because.is_empty() {
             Verdict::Invalid
-        } else if slos.iter().all(|judged| judged.held) {
+        } else if recovered && slos.iter().all(|judged| judged.held) {
             Verdict::Pass
         } else {
             Verdict::Fail
@@ -170,6 +192,8 @@ impl Report {
             measures,
             circumstances,
             scenario,
+            timeline,
+            edges,
             tally,
         }
     }
@@ -260,6 +284,9 @@ impl Report {
             "inspected        {} parts, broken {:?}; {} compared, {} differed",
             self.tally.inspected, self.tally.broken, self.tally.compared, self.tally.divergent
         )?;
+        if let Some([objects, repeats]) = self.tally.origin {
+            writeln!(out, "origin           {objects} objects, {repeats} repeats")?;
+        }
         writeln!(out, "tool's own lag   {} ms p99", one(measures.lag_ms_p99))?;
         for judged in &self.slos {
             let word = if judged.held { "held" } else { "MISSED" };
@@ -269,6 +296,15 @@ impl Report {
                 judged.slo,
                 judged.limit,
                 one(judged.measured)
+            )?;
+        }
+        for mark in &self.timeline.marks {
+            let word = if mark.held() { "held" } else { "MISSED" };
+            let (took, bound) = (one(mark.recovered_s), one(mark.bound_s));
+            writeln!(
+                out,
+                "{word:8} {} {} at {} s: recovered in {took} s of {bound}",
+                mark.kind, mark.node, mark.t
             )?;
         }
         for why in &self.invalid_because {
@@ -295,7 +331,7 @@ fn invalid(
     circumstances: &Circumstances,
     measures: &Measures,
 ) -> Vec<String> {
-    let mut why = Vec::new();
+    let mut why = tally.doubts.clone();
     if circumstances.partial {
         why.push("stopped by hand before its time".to_owned());
     }
@@ -387,6 +423,9 @@ mod tests {
         };
         assert!(invalid(|_, _, circumstances| circumstances.partial = true));
         assert!(invalid(|_, tally, _| tally.joined = 1));
+        assert!(invalid(|_, tally, _| tally
+            .doubts
+            .push("worker 1 of 3 was lost".to_owned())));
         assert!(invalid(
             |_, tally, _| (0..200).for_each(|_| tally.lag.record(Duration::from_millis(90)))
         ));
@@ -396,6 +435,32 @@ mod tests {
             scenario.slo.lateness_ms_p99 = Some(1.0);
             circumstances.basis = Basis::None;
         }));
+    }
+
+    #[test]
+    fn a_fault_that_was_not_recovered_from_in_time_decides() {
+        let faulted = |recovered_s, bound_s| {
+            run(|_, tally, _| {
+                tally.marks.push(Mark {
+                    t: 5.0,
+                    until: Some(9.0),
+                    kind: "kill".to_owned(),
+                    node: "edge-1".to_owned(),
+                    recovered_s,
+                    bound_s,
+                });
+            })
+        };
+        assert_eq!(faulted(Some(3.0), Some(4.0)).exit_code(), 0);
+        assert_eq!(faulted(None, None).exit_code(), 0);
+        assert_eq!(faulted(Some(5.0), Some(4.0)).exit_code(), 1);
+        let never = faulted(None, Some(4.0));
+        assert_eq!(never.exit_code(), 1);
+        assert!(
+            never.text().contains("MISSED   kill edge-1 at 5 s"),
+            "{}",
+            never.text()
+        );
     }
 
     #[test]

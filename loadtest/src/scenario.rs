@@ -1,7 +1,10 @@
 //! What a drill is to be, as a TOML file says it. Every key has a default; every mistake is named with its line.
 
+mod fault;
+
 use std::time::Duration;
 
+pub use fault::{Fault, FaultKind, Well};
 use serde::{Deserialize, Serialize};
 use viewer::arrival::{Curve, ExitWave};
 use viewer::habit::Habit;
@@ -10,6 +13,8 @@ use viewer::habit::Habit;
 const DURATION_S_MAX: f64 = 6.0 * 3_600.0;
 /// Most viewers: what one host could number.
 const VIEWERS_MAX: u32 = 1_000_000;
+/// Most worker processes.
+pub const WORKERS_MAX: u32 = 64;
 /// Mistakes named at once.
 const MISTAKES_MAX: usize = 50;
 
@@ -47,6 +52,16 @@ pub struct Scenario {
     pub caps: Vec<Cap>,
     /// Viewers with slow networks.
     pub slow: Option<Slow>,
+    /// Viewers who watch what was, not what is.
+    pub rewind: Option<Rewind>,
+    /// Worker processes; none is as many as viewers, descriptors and cores ask for.
+    pub workers: Option<u32>,
+    /// Whether a viewer whose edge cannot be reached goes to the next one.
+    pub failover: bool,
+    /// What is done to the system.
+    pub faults: Vec<Fault>,
+    /// When the crowd counts as well again after a fault.
+    pub well: Well,
     /// What must hold.
     pub slo: Slo,
 }
@@ -137,6 +152,16 @@ pub struct Slow {
     pub kbps: f64,
 }
 
+/// Viewers of the rewind playlist.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rewind {
+    /// Of all viewers.
+    pub share: f64,
+    /// How far behind the live edge they begin, seconds; at the beginning where it is further.
+    pub behind_s: f64,
+}
+
 /// What must hold; what is not said is not judged.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -163,6 +188,8 @@ pub struct Slo {
     pub divergent_max: Option<f64>,
     /// Parts that inspectors found broken or out of order.
     pub broken_max: Option<f64>,
+    /// Requests the origin gave something for by what it gave for the first time: 1 where everything is fetched once.
+    pub origin_ratio_max: Option<f64>,
 }
 
 impl Default for Scenario {
@@ -186,6 +213,11 @@ impl Default for Scenario {
             mix: Mix::default(),
             caps: Vec::new(),
             slow: None,
+            rewind: None,
+            workers: None,
+            failover: false,
+            faults: Vec::new(),
+            well: Well::default(),
             slo: Slo::default(),
         }
     }
@@ -341,6 +373,18 @@ impl Scenario {
             check(share(slow.share), "slow", "share", "0 to 1");
             check((1.0..=1e6).contains(&slow.kbps), "slow", "kbps", "1 to 1000000");
         }
+        if let Some(rewind) = self.rewind {
+            check(share(rewind.share), "rewind", "share", "0 to 1");
+            check(
+                (0.0..=1e6).contains(&rewind.behind_s),
+                "rewind",
+                "behind_s",
+                "0 to 1000000",
+            );
+        }
+        let workers = self.workers.is_none_or(|n| (1..=WORKERS_MAX).contains(&n));
+        check(workers, "", "workers", "1 to 64");
+        fault::impossible(&self.faults, &self.well, self.duration_s, &mut check);
         let limits = self.slo.limits();
         limits
             .into_iter()
@@ -383,7 +427,7 @@ impl Scenario {
 
 impl Slo {
     /// Every one by name.
-    pub fn limits(&self) -> [(&'static str, Option<f64>); 11] {
+    pub fn limits(&self) -> [(&'static str, Option<f64>); 12] {
         [
             ("start_ms_p95", self.start_ms_p95),
             ("unstarted_max", self.unstarted_max),
@@ -396,6 +440,7 @@ impl Slo {
             ("errors_max", self.errors_max),
             ("divergent_max", self.divergent_max),
             ("broken_max", self.broken_max),
+            ("origin_ratio_max", self.origin_ratio_max),
         ]
     }
 }

@@ -8,6 +8,7 @@ use viewer::player::Score;
 
 use crate::clock::Basis;
 use crate::hist::Hist;
+use crate::timeline::{EdgeCounts, Mark, Series};
 
 /// Counts and distributions of a run.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -66,6 +67,22 @@ pub struct Tally {
     pub broken: BTreeMap<String, u64>,
     /// How late the tool itself was, at every event and every timer.
     pub lag: Hist,
+    /// The drill second by second; a report has it as its timeline.
+    #[serde(default)]
+    pub series: Series,
+    /// By edge; a report has them as its edges.
+    #[serde(default)]
+    pub edges: BTreeMap<String, EdgeCounts>,
+    /// What was done to the system; a report has them in its timeline.
+    #[serde(default)]
+    pub marks: Vec<Mark>,
+    /// What the origin gave to an edge for the first time, and what it gave once more, by its own count; none where nobody
+    /// asked it.
+    #[serde(default)]
+    pub origin: Option<[u64; 2]>,
+    /// Why the figures cannot be believed, besides what they say themselves.
+    #[serde(default)]
+    pub doubts: Vec<String>,
 }
 
 /// One more of a class.
@@ -124,6 +141,12 @@ impl Tally {
         for (rung, seconds) in &other.rungs_s {
             *self.rungs_s.entry(*rung).or_default() += seconds;
         }
+        for (target, counts) in &other.edges {
+            self.edges.entry(target.clone()).or_default().merge(counts);
+        }
+        self.series.merge(&other.series);
+        self.marks.extend(other.marks.iter().cloned());
+        self.doubts.extend(other.doubts.iter().cloned());
         let hists = [
             (&mut self.start, &other.start),
             (&mut self.lateness, &other.lateness),

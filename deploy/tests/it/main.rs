@@ -5,6 +5,8 @@ mod crowd;
 #[cfg(test)]
 mod doctor;
 #[cfg(test)]
+mod drill;
+#[cfg(test)]
 mod events;
 #[cfg(test)]
 mod hostile;

@@ -25,6 +25,10 @@ const OVERDUE_MAX: u32 = 1_000;
 #[derive(Debug)]
 pub(super) struct Seat {
     pub(super) index: u32,
+    /// Among all viewers of the drill.
+    number: u32,
+    /// Watches what is, not what was.
+    pub(super) is_live: bool,
     pub(super) player: Player,
     pub(super) armed: Duration,
     sockets: [Option<Socket>; SOCKETS],
@@ -80,6 +84,8 @@ impl Crowd<'_> {
         let targets = self.plan.targets.len().max(1);
         let mut seat = Box::new(Seat {
             index,
+            number,
+            is_live: role.setup.rewind.is_none(),
             player: Player::join(role.setup, role.random, now),
             armed: Duration::MAX,
             sockets: Default::default(),
@@ -145,24 +151,31 @@ impl Crowd<'_> {
                         inspector.iter_mut().for_each(Continuity::broken_off);
                     }
                 }
-                Output::Started(_) | Output::Stalled | Output::Resumed | Output::Left(_) => {}
+                Output::Stalled => self.second.stalls += 1,
+                Output::Started(_) | Output::Resumed | Output::Left(_) => {}
             }
         }
     }
 
     fn ask(&mut self, seat: &mut Seat, ask: Ask) {
         self.tally.requests += 1;
+        self.second.requests += 1;
+        if let Some(edge) = self.edges.get_mut(seat.target) {
+            edge.requests += 1;
+        }
         let inspects = seat.inspector.is_some();
         let request = Request {
             keep: ask.slot.kind() != Kind::Media || inspects,
             slot: ask.slot,
             path: ask.path,
             patience: ask.patience,
+            target: seat.target,
+            others: 0,
         };
         self.send(seat, request);
     }
 
-    fn send(&mut self, seat: &mut Seat, request: Request) {
+    fn send(&mut self, seat: &mut Seat, mut request: Request) {
         let (slot, index) = (request.slot, place(request.slot));
         let Some(target) = self.plan.targets.get(seat.target) else {
             return;
@@ -171,9 +184,10 @@ impl Crowd<'_> {
             return;
         };
         if socket.is_none() {
+            request.target = seat.target;
             let token = usize::try_from(seat.index).unwrap_or(0) * SOCKETS + index;
             let slow = seat.kbps.is_some();
-            *socket = Socket::open(&self.registry, target.address, Token(token), slow).ok();
+            *socket = Socket::open(&self.registry, target.address, Token(token), seat.number, slow).ok();
         }
         let progress = match socket {
             Some(socket) => socket.ask(self.clock.now(), request, &target.host),
@@ -189,10 +203,22 @@ impl Crowd<'_> {
         match progress {
             Progress::Waiting => {}
             Progress::Failed(failure, stale) => {
+                let is_unreached = socket.as_ref().is_some_and(Socket::is_unreached);
                 let request = socket.take().and_then(|mut socket| socket.take());
                 match request {
                     // The server had closed it while nothing was asked: browsers ask again on another one.
                     Some(request) if stale => self.send(seat, request),
+                    Some(request) if is_unreached && self.has_another(seat, &request) => {
+                        self.error(seat, &class(request.slot.kind(), failure));
+                        self.go_on(seat, request.target);
+                        let others = request.others + 1;
+                        self.send(seat, Request { others, ..request });
+                    }
+                    Some(request) if failure == Failure::Timeout => {
+                        let target = request.target;
+                        self.failed(seat, request.slot, failure);
+                        self.go_on(seat, target);
+                    }
                     Some(request) => self.failed(seat, request.slot, failure),
                     None => {}
                 }
@@ -207,13 +233,38 @@ impl Crowd<'_> {
     }
 
     fn failed(&mut self, seat: &mut Seat, slot: Slot, failure: Failure) {
-        count(&mut self.tally.errors, &class(slot.kind(), failure));
+        self.error(seat, &class(slot.kind(), failure));
         seat.player.fail(self.clock.now(), slot, failure);
+    }
+
+    /// Browsers try every address of a name before they say that it cannot be reached.
+    fn has_another(&self, seat: &Seat, request: &Request) -> bool {
+        let others = usize::try_from(request.others).unwrap_or(usize::MAX);
+        self.plan.scenario.failover && others + 1 < self.plan.targets.len() && seat.player.ended().is_none()
+    }
+
+    /// Leaves an edge, unless another of its connections did already.
+    fn go_on(&self, seat: &mut Seat, from: usize) {
+        if self.plan.scenario.failover && seat.target == from {
+            seat.target = (from + 1) % self.plan.targets.len().max(1);
+        }
+    }
+
+    fn error(&mut self, seat: &Seat, class: &str) {
+        count(&mut self.tally.errors, class);
+        self.second.errors += 1;
+        if let Some(edge) = self.edges.get_mut(seat.target) {
+            edge.errors += 1;
+        }
     }
 
     /// An answer goes to the player.
     fn deliver(&mut self, seat: &mut Seat, answer: Answer) {
         self.tally.bytes += answer.bytes;
+        self.second.bytes += answer.bytes;
+        if let Some(edge) = self.edges.get_mut(seat.target) {
+            edge.bytes += answer.bytes;
+        }
         let slot = answer.request.slot;
         if answer.head.status != 200 {
             return self.failed(seat, slot, Failure::Status(answer.head.status));
@@ -254,13 +305,15 @@ impl Crowd<'_> {
             Ok(listing) => {
                 if seat.inspector.is_some() {
                     self.evidence
+                        .waited(&answer.request.path, &listing, &mut self.tally);
+                    self.evidence
                         .playlist(&answer.request.path, &listing, &mut self.tally);
                 }
                 let age = Duration::from_secs(u64::from(answer.head.age_s));
                 seat.player.listing(now, lane, listing, age);
             }
             Err(Some(listing::Error::Delta(_))) => {
-                count(&mut self.tally.errors, "playlist delta");
+                self.error(seat, "playlist delta");
                 seat.player.unmergeable(now, lane);
             }
             Err(_) => self.failed(seat, Slot::Playlist(lane), Failure::Unreadable),
@@ -273,21 +326,29 @@ impl Crowd<'_> {
             .head
             .available_us
             .and_then(|us| self.since_beginning_us(us));
-        // A slow network's lateness is its own.
-        if let Some(published) = published.filter(|_| seat.kbps.is_none())
+        // A slow network's lateness is its own, and who goes back wants to be late.
+        if let Some(published) = published.filter(|_| seat.kbps.is_none() && seat.is_live)
             && seat
                 .player
                 .steady()
                 .is_some_and(|since| micros(since) < published)
         {
             self.tally.part(now, published);
+            let late = listing::length(micros(now) - published);
+            self.second.lateness.record(late);
+            if let Some(edge) = self.edges.get_mut(seat.target) {
+                edge.lateness.record(late);
+            }
             *of(lane, &mut seat.published) = Some(published);
         }
         if let Some(inspector) = &mut seat.inspector {
             self.evidence
                 .body(&answer.request.path, &answer.body, &mut self.tally);
-            let continuity = of(lane, inspector);
-            continuity.check(&answer.request.path, &answer.body, &mut self.tally);
+            let path = &answer.request.path;
+            let listing = seat.player.previous(Lane::Video).filter(|_| lane == Lane::Video);
+            let piece = listing.and_then(|listing| listing.items.iter().rfind(|item| item.path == *path));
+            let start = piece.map(|piece| piece.start);
+            of(lane, inspector).check(path, &answer.body, start, &mut self.evidence, &mut self.tally);
         }
         let before = seat.player.score(now);
         let (first, whole) = (

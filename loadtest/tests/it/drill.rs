@@ -29,7 +29,7 @@ shaka = 1
 ";
 
 /// An origin that publishes a part every half second.
-async fn live() -> (SocketAddr, DropGuard) {
+pub(crate) async fn live() -> (SocketAddr, DropGuard) {
     live_of(Stage::running(0).await, Duration::from_millis(500))
 }
 
@@ -48,7 +48,7 @@ fn live_of(mut stage: Stage, part: Duration) -> (SocketAddr, DropGuard) {
     (origin, end.drop_guard())
 }
 
-async fn edge(parent: SocketAddr) -> (SocketAddr, DropGuard) {
+pub(crate) async fn edge(parent: SocketAddr) -> (SocketAddr, DropGuard) {
     let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let mut config = Config::default();
     (config.http.listen, config.https.listen) = (any, any);
@@ -59,7 +59,7 @@ async fn edge(parent: SocketAddr) -> (SocketAddr, DropGuard) {
     (address, end.drop_guard())
 }
 
-async fn drill(
+pub(crate) async fn drill(
     scenario: String,
     targets: &[SocketAddr],
     origin: Option<SocketAddr>,
@@ -70,7 +70,7 @@ async fn drill(
         scenario,
         targets: targets.iter().map(url).collect(),
         origin: origin.as_ref().map(url),
-        consent: None,
+        ..Order::default()
     };
     let played =
         tokio::task::spawn_blocking(move || loadtest::run(&order, &stop, |line| eprintln!("{line}")));
@@ -79,7 +79,7 @@ async fn drill(
     report
 }
 
-fn going() -> Arc<AtomicBool> {
+pub(crate) fn going() -> Arc<AtomicBool> {
     Arc::default()
 }
 

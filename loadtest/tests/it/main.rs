@@ -3,7 +3,11 @@
 #[cfg(test)]
 mod drill;
 #[cfg(test)]
+mod faults;
+#[cfg(test)]
 mod proxy;
+#[cfg(test)]
+mod regressions;
 #[cfg(test)]
 #[path = "../../../packager/tests/it/stage.rs"]
 #[allow(dead_code, reason = "the packager's tests use all of it")]

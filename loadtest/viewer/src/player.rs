@@ -38,6 +38,8 @@ pub struct Setup {
     pub patience: Duration,
     /// When it leaves in any case, since the beginning of the drill.
     pub leaves: Option<Duration>,
+    /// How far behind the live edge it begins; none at the edge.
+    pub rewind: Option<Duration>,
 }
 
 /// Video or sound.
@@ -521,7 +523,10 @@ impl Player {
             }
             Some(State::Waiting) | None => {}
         }
-        if let Some((behind, target)) = self.video.behind(now, playout.position(now), playout.stalls()) {
+        let live = self.setup.rewind.is_none();
+        if let Some((behind, target)) = self.video.behind(now, playout.position(now), playout.stalls())
+            && live
+        {
             let ahead = length(end.saturating_sub(playout.position(now)));
             playout.catch_up(now, behind, ahead, target, self.setup.rate_max);
         }
@@ -533,7 +538,7 @@ impl Player {
     /// Chooses where to start, once the video's playlist is there.
     fn begin(&mut self, now: Duration) {
         if self.playout.is_none()
-            && let Some(position) = self.video.start()
+            && let Some(position) = self.video.start(self.setup.rewind)
         {
             self.playout = Some(Playout::new(position, now));
             self.video.seek(position);

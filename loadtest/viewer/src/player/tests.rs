@@ -22,6 +22,7 @@ fn setup(habit: Habit) -> Setup {
         rate_max: 1.0,
         patience: s(20.0),
         leaves: None,
+        rewind: None,
     }
 }
 

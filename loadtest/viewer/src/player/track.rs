@@ -312,10 +312,14 @@ impl Track {
         self.listing.as_ref().is_some_and(over)
     }
 
-    /// Where a player starts: the hold-back from the end.
-    pub(super) fn start(&self) -> Option<Micros> {
+    /// Where a player starts: so far behind the end, else the hold-back; at the beginning of what has ended.
+    pub(super) fn start(&self, rewind: Option<Duration>) -> Option<Micros> {
         let listing = self.listing.as_ref()?;
-        Some((listing.edge() - micros(listing.hold_back)).max(listing.start()))
+        let behind = rewind.unwrap_or(listing.hold_back);
+        if listing.ended && rewind.is_none() {
+            return Some(listing.start());
+        }
+        Some((listing.edge() - micros(behind)).max(listing.start()))
     }
 
     /// Seconds by which a picture is behind its aim, and up to how many it may catch up; hls.js's latency controller.
