@@ -12,6 +12,10 @@
 //! | `inspect` | whether every byte is right and the same for everybody |
 //! | [`tally`], [`hist`] | what was counted |
 //! | [`report`] | PASS, FAIL or INVALID, and why |
+//! | [`timeline`], [`machine`] | what happened when, and where the drill ran |
+//! | [`baseline`] | what is worse than in an older run, beyond chance |
+//! | [`figure`] | what a figure is called, and how it is written |
+//! | [`page`], [`junit`] | the report as one HTML file, and for build servers |
 //!
 //! The players themselves are the crate `viewer`: state machines without a clock or a socket.
 //!
@@ -25,17 +29,23 @@
 //!
 //! Deliberately absent: TLS and HTTP/2 (their cost is the client's, mostly), faults, content steering.
 
+pub mod baseline;
 mod cast;
 pub mod clock;
 pub mod crowd;
+pub mod figure;
 pub mod hist;
 pub mod http;
 mod inspect;
+pub mod junit;
+pub mod machine;
+pub mod page;
 pub mod probe;
 pub mod report;
 pub mod scenario;
 mod socket;
 pub mod tally;
+pub mod timeline;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -44,6 +54,7 @@ use std::time::Duration;
 
 use clock::{Basis, Clock, Offset};
 use crowd::{Plan, Progress};
+use machine::Machine;
 use probe::Target;
 use report::Report;
 use scenario::Scenario;
@@ -92,6 +103,7 @@ pub fn run(order: &Order, stop: &AtomicBool, mut say: impl FnMut(&str)) -> Resul
         return Err(Error::Order(vec![said]));
     }
     let offset = Mutex::new(Offset::default());
+    let machine = Machine::here(&order.targets, order.origin.as_ref());
     let (done, stream, waiting) = (AtomicBool::new(false), scenario.stream.clone(), Clock::start());
     thread::scope(|threads| {
         let _ends_probes = Ends(&done);
@@ -124,7 +136,9 @@ pub fn run(order: &Order, stop: &AtomicBool, mut say: impl FnMut(&str)) -> Resul
         };
         drop(offset);
         let tally = played.map_err(Error::Broken)?;
-        Ok(Report::of(plan.scenario, tally, circumstances))
+        let mut report = Report::of(plan.scenario, tally, circumstances);
+        report.machine = Some(machine);
+        Ok(report)
     })
 }
 

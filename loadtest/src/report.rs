@@ -2,14 +2,17 @@
 
 use std::fmt::Write as _;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
+use crate::baseline::Comparison;
 use crate::clock::Basis;
+use crate::machine::Machine;
 use crate::scenario::Scenario;
 use crate::tally::{Circumstances, Tally};
+use crate::timeline::{Edge, Timeline};
 
 /// How a drill ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Verdict {
     /// Every SLO held.
@@ -21,10 +24,10 @@ pub enum Verdict {
 }
 
 /// One SLO.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Judged {
     /// Key in the scenario.
-    pub slo: &'static str,
+    pub slo: String,
     /// What was allowed.
     pub limit: f64,
     /// What was; none where nothing was measured.
@@ -34,7 +37,7 @@ pub struct Judged {
 }
 
 /// The result file.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Report {
     /// PASS, FAIL or INVALID.
     pub verdict: Verdict,
@@ -52,10 +55,23 @@ pub struct Report {
     pub scenario: Scenario,
     /// Everything that was counted.
     pub tally: Tally,
+    /// Where and when it ran.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub machine: Option<Machine>,
+    /// Second by second.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeline: Option<Timeline>,
+    /// Edge by edge.
+    #[serde(default)]
+    pub edges: Vec<Edge>,
+    /// Against an older run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub baseline: Option<Comparison>,
 }
 
 /// Figures of a run. `None` is nothing measured.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Measures {
     /// Viewers of the scenario, those that joined, and most at once.
     pub viewers: [u64; 3],
@@ -147,7 +163,7 @@ impl Report {
                     }
                 });
                 Some(Judged {
-                    slo,
+                    slo: slo.to_owned(),
                     limit,
                     measured,
                     held,
@@ -171,7 +187,27 @@ impl Report {
             circumstances,
             scenario,
             tally,
+            machine: None,
+            timeline: None,
+            edges: Vec::new(),
+            baseline: None,
         }
+    }
+
+    /// Compares with an older run; worse than is tolerated fails, and where that cannot be judged, the run is invalid.
+    pub fn against(&mut self, old: &Self) {
+        let found = Comparison::of(old, self);
+        if found.tolerance.is_some() {
+            if !found.incomparable.is_empty() {
+                let why = found.incomparable.join(", ");
+                self.invalid_because
+                    .push(format!("the baseline cannot be judged: {why}"));
+                self.verdict = Verdict::Invalid;
+            } else if self.verdict == Verdict::Pass && found.intolerable().next().is_some() {
+                self.verdict = Verdict::Fail;
+            }
+        }
+        self.baseline = Some(found);
     }
 
     /// 0 pass, 1 fail, 2 invalid.
@@ -270,6 +306,9 @@ impl Report {
                 judged.limit,
                 one(judged.measured)
             )?;
+        }
+        if let Some(baseline) = &self.baseline {
+            write!(out, "{}", baseline.text())?;
         }
         for why in &self.invalid_because {
             writeln!(out, "INVALID  {why}")?;

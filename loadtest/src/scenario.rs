@@ -47,6 +47,8 @@ pub struct Scenario {
     pub caps: Vec<Cap>,
     /// Viewers with slow networks.
     pub slow: Option<Slow>,
+    /// A figure surely worse than in the run of `--baseline` by more than this share of it fails; none only tells.
+    pub baseline_tolerance: Option<f64>,
     /// What must hold.
     pub slo: Slo,
 }
@@ -186,6 +188,7 @@ impl Default for Scenario {
             mix: Mix::default(),
             caps: Vec::new(),
             slow: None,
+            baseline_tolerance: None,
             slo: Slo::default(),
         }
     }
@@ -341,6 +344,10 @@ impl Scenario {
             check(share(slow.share), "slow", "share", "0 to 1");
             check((1.0..=1e6).contains(&slow.kbps), "slow", "kbps", "1 to 1000000");
         }
+        let tolerated = self
+            .baseline_tolerance
+            .is_none_or(|share| (0.0..=10.0).contains(&share));
+        check(tolerated, "", "baseline_tolerance", "0 to 10");
         let limits = self.slo.limits();
         limits
             .into_iter()

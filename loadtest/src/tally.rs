@@ -11,6 +11,7 @@ use crate::hist::Hist;
 
 /// Counts and distributions of a run.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Tally {
     /// Viewers that joined.
     pub joined: u64,
