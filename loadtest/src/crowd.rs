@@ -46,7 +46,8 @@ pub struct Plan {
 }
 
 /// How it goes, once a second.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Progress {
     /// Since the beginning.
     pub at_s: u64,
@@ -62,6 +63,22 @@ pub struct Progress {
     pub errors: u64,
     /// Lateness so far, p50 and p99.
     pub lateness_ms: [Option<f64>; 2],
+    /// The tool's own lateness so far, p99.
+    pub lag_ms_p99: Option<f64>,
+    /// Each edge, in the order of the targets.
+    pub edges: Vec<EdgeNow>,
+}
+
+/// What viewers have of one edge now.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct EdgeNow {
+    /// Viewers that are there.
+    pub viewers: u64,
+    /// Whose picture moves.
+    pub playing: u64,
+    /// Whose picture is frozen.
+    pub stalled: u64,
 }
 
 /// What a crowd shares.
@@ -226,13 +243,15 @@ impl Crowd<'_> {
 
     fn progress(&mut self, seats: &[Option<Box<Seat>>]) -> Progress {
         let now = self.clock.now();
-        let (mut viewers, mut playing, mut stalled) = (0, 0, 0);
+        let mut edges = vec![EdgeNow::default(); self.plan.targets.len()];
         for seat in seats.iter().flatten() {
-            viewers += 1;
-            match seat.player.state() {
-                State::Playing => playing += 1,
-                State::Stalled => stalled += 1,
-                State::Waiting => {}
+            if let Some(edge) = edges.get_mut(seat.target) {
+                edge.viewers += 1;
+                match seat.player.state() {
+                    State::Playing => edge.playing += 1,
+                    State::Stalled => edge.stalled += 1,
+                    State::Waiting => {}
+                }
             }
             let position = seat
                 .player
@@ -246,12 +265,14 @@ impl Crowd<'_> {
         }
         Progress {
             at_s: now.as_secs(),
-            viewers,
-            playing,
-            stalled,
+            viewers: edges.iter().map(|edge| edge.viewers).sum(),
+            playing: edges.iter().map(|edge| edge.playing).sum(),
+            stalled: edges.iter().map(|edge| edge.stalled).sum(),
             requests: self.tally.requests,
             errors: self.tally.errors.values().sum(),
             lateness_ms: [0.5, 0.99].map(|q| self.tally.lateness.ms(q)),
+            lag_ms_p99: self.tally.lag.ms(0.99),
+            edges,
         }
     }
 }

@@ -16,6 +16,7 @@
 //! | [`baseline`] | what is worse than in an older run, beyond chance |
 //! | [`figure`] | what a figure is called, and how it is written |
 //! | [`page`], [`junit`] | the report as one HTML file, and for build servers |
+//! | [`view`] | a drill as it goes, on a terminal |
 //!
 //! The players themselves are the crate `viewer`: state machines without a clock or a socket.
 //!
@@ -46,7 +47,9 @@ pub mod scenario;
 mod socket;
 pub mod tally;
 pub mod timeline;
+pub mod view;
 
+use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
@@ -91,8 +94,27 @@ pub enum Error {
     Broken(#[source] std::io::Error),
 }
 
-/// Plays a drill; `stop` ends it early, and then the report says so. `say` hears a line a second.
-pub fn run(order: &Order, stop: &AtomicBool, mut say: impl FnMut(&str)) -> Result<Report, Error> {
+/// What a drill says while it goes; as text, a line.
+#[derive(Debug, Clone, Copy)]
+pub enum Said<'a> {
+    /// Something happened.
+    Line(&'a str),
+    /// A second has passed.
+    Progress(&'a Progress),
+}
+
+impl fmt::Display for Said<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Line(line) => f.write_str(line),
+            Self::Progress(progress) => f.write_str(&line(progress)),
+        }
+    }
+}
+
+/// Plays a drill; `stop` ends it early, and then the report says so. `say` hears how it goes, once a second, and holds up
+/// the crowd for as long as it takes.
+pub fn run(order: &Order, stop: &AtomicBool, mut say: impl FnMut(Said<'_>)) -> Result<Report, Error> {
     let (scenario, targets, origin) = read(order).map_err(Error::Order)?;
     let descriptors = rlimit::increase_nofile_limit(u64::MAX).map_err(Error::Broken)?;
     let each = if scenario.audio { 4 } else { 2 };
@@ -111,10 +133,12 @@ pub fn run(order: &Order, stop: &AtomicBool, mut say: impl FnMut(&str)) -> Resul
         if let Some(origin) = &origin {
             let (offset, done, stream) = (&offset, &done, &stream);
             threads.spawn(move || probe::follow(origin, stream, waiting, offset, done));
-            say("waiting for the origin's clock");
+            say(Said::Line("waiting for the origin's clock"));
             basis = await_probes(waiting, offset, stop);
             if basis == Basis::None {
-                say("the origin does not say when its parts were available: no lateness is claimed");
+                say(Said::Line(
+                    "the origin does not say when its parts were available: no lateness is claimed",
+                ));
             }
         }
         let plan = Plan {
@@ -125,7 +149,9 @@ pub fn run(order: &Order, stop: &AtomicBool, mut say: impl FnMut(&str)) -> Resul
             workers: 1,
         };
         let clock = waiting.again();
-        let played = crowd::play(&plan, clock, &offset, stop, &mut |progress| say(&line(progress)));
+        let played = crowd::play(&plan, clock, &offset, stop, &mut |progress| {
+            say(Said::Progress(progress))
+        });
         let offset = offset.lock().unwrap_or_else(PoisonError::into_inner);
         let circumstances = Circumstances {
             partial: stop.load(Ordering::Relaxed),

@@ -47,6 +47,26 @@ impl Draws {
     /// The band of new less old; none where either is too short.
     pub(super) fn difference(&self, old: &Series, new: &Series) -> Option<Band> {
         let (mut was, mut is) = (Again::of(old, SEED)?, Again::of(new, SEED ^ u64::MAX)?);
+        let own = self.band(&mut was, &mut is)?;
+        // A run in which something rare never happened would always be drawn without it, as though it could not. Were
+        // both runs one, they would differ by this much: the band is at least as wide.
+        let (Taken::Ratio(before), Taken::Ratio(after)) = (&old.taken, &new.taken) else {
+            return Some(own);
+        };
+        let both = Series {
+            taken: Taken::Ratio(before.iter().chain(after).copied().collect()),
+            ..*old
+        };
+        let (mut was, mut is) = (Again::of(&both, SEED)?, Again::of(&both, SEED ^ u64::MAX)?);
+        (was.size, is.size) = (before.len(), after.len());
+        let (chance, found) = (self.band(&mut was, &mut is)?, new.value()? - old.value()?);
+        Some(Band {
+            low: own.low.min(found - chance.high),
+            high: own.high.max(found - chance.low),
+        })
+    }
+
+    fn band(&self, was: &mut Again<'_>, is: &mut Again<'_>) -> Option<Band> {
         let mut differences: Vec<f64> = (0..DRAWS)
             .filter_map(|_| Some(is.draw()? - was.draw()?))
             .collect();
@@ -71,6 +91,8 @@ impl Draws {
 /// A run that is drawn from again and again.
 struct Again<'a> {
     series: &'a Series,
+    /// Seconds that a draw has.
+    size: usize,
     chance: Chance,
     drawn: Vec<f64>,
 }
@@ -82,8 +104,14 @@ impl<'a> Again<'a> {
             Taken::Median(seconds) => seconds.iter().flatten().count() >= SECONDS_MIN,
             Taken::Quantile(_, _, independent) => *independent >= TIMES_MIN,
         };
+        let size = match &series.taken {
+            Taken::Ratio(seconds) => seconds.len(),
+            Taken::Median(seconds) => seconds.len(),
+            Taken::Quantile(..) => 0,
+        };
         let again = Self {
             series,
+            size,
             chance: Chance(seed),
             drawn: Vec::new(),
         };
@@ -93,11 +121,11 @@ impl<'a> Again<'a> {
     fn draw(&mut self) -> Option<f64> {
         match &self.series.taken {
             Taken::Ratio(seconds) => {
-                let drawn = blocks(&mut self.chance, seconds.len());
+                let drawn = blocks(&mut self.chance, self.size, seconds.len());
                 ratio(drawn.filter_map(|index| seconds.get(index)))
             }
             Taken::Median(seconds) => {
-                let drawn = blocks(&mut self.chance, seconds.len());
+                let drawn = blocks(&mut self.chance, self.size, seconds.len());
                 self.drawn.clear();
                 self.drawn
                     .extend(drawn.filter_map(|index| seconds.get(index).copied().flatten()));
@@ -125,11 +153,11 @@ impl<'a> Again<'a> {
     }
 }
 
-/// Indices of as many seconds, in blocks that begin anywhere and go on at the beginning.
-fn blocks(chance: &mut Chance, seconds: usize) -> impl Iterator<Item = usize> {
-    let block = seconds.isqrt().max(BLOCK_MIN);
+/// Indices of `size` of these seconds, in blocks that begin anywhere and go on at the beginning.
+fn blocks(chance: &mut Chance, size: usize, seconds: usize) -> impl Iterator<Item = usize> {
+    let block = size.isqrt().max(BLOCK_MIN);
     let mut from = 0;
-    (0..seconds).map(move |index| {
+    (0..size).map(move |index| {
         if index % block == 0 {
             from = chance.below(seconds);
         }

@@ -79,7 +79,6 @@ fn noise_is_no_regression() {
             .iter()
             .filter(|c| matches!(c.finding, Finding::Worse | Finding::Better))
             .count();
-        assert_eq!(found.intolerable().count(), 0, "{}", found.text());
     }
     // The bands of a comparison hold together with 95 %: of twenty, one may be wrong.
     assert!(claims <= 1, "{claims} claims of nothing");
