@@ -3,8 +3,9 @@
 //! The seconds of a run are drawn again in blocks (circular block bootstrap), since one bad moment spoils its
 //! neighbours and every viewer at once: thousands of parts that are late together are one observation. Start times are
 //! drawn by viewer. A band holds 95 % of the differences, shared among all figures that are compared (Bonferroni); a
-//! difference is claimed only where its band is clear of nothing at all. What differs between any two runs as wholes,
-//! such as another load on the machine, is in no band: that is what the tolerance is for.
+//! difference is claimed only where its band is clear of zero. Rates are also drawn from both runs as though they were
+//! one, since a run in which something rare never happened does not know that it could have. What differs between any
+//! two runs as wholes, such as another load on the machine, is in no band: that is what the tolerance is for.
 
 mod draw;
 mod series;
@@ -68,7 +69,7 @@ pub struct Comparison {
 impl Comparison {
     /// How the bands were made, for who reads them.
     pub const METHOD: &'static str = "Circular block bootstrap over the seconds of each run (start times: over viewers), \
-         4,000 draws with a fixed seed; the bands of all figures together hold with 95 % (Bonferroni). A difference is \
+         4,000 draws with a fixed seed, rates also from both runs as one; the bands of all figures together hold with 95 % (Bonferroni). A difference is \
          claimed only where its band does not touch zero. What differs between two runs as wholes is in no band.";
 
     /// Compares.

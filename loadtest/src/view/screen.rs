@@ -116,6 +116,8 @@ impl Screen {
                 ),
                 None => "getting ready ".to_owned(),
             })
+            .filled_symbol(BAR)
+            .unfilled_symbol("░")
             .filled_style(Style::new().fg(Color::Cyan));
         frame.render_widget(gauge, area);
     }
@@ -192,20 +194,27 @@ impl Screen {
         let edges = self.now.as_ref().map_or(&[][..], |now| &now.edges);
         let rows = self.targets.iter().enumerate().map(|(index, target)| {
             let edge = edges.get(index).copied().unwrap_or_default();
-            let row = Row::new([
-                target.clone(),
-                count(edge.viewers),
-                count(edge.playing),
-                count(edge.stalled),
-            ]);
+            let [viewers, playing, stalled] = [edge.viewers, edge.playing, edge.stalled].map(number);
+            let row = Row::new([Line::from(target.as_str()), viewers, playing, stalled]);
             if edge.stalled > 0 { row.fg(Color::Red) } else { row }
         });
+        let right = |head: &'static str| Line::from(head).right_aligned();
+        let heads = Row::new([
+            Line::from("Edge"),
+            right("viewers"),
+            right("playing"),
+            right("stalled"),
+        ]);
         let numbers = Constraint::Length(9);
         let table = Table::new(rows, [Constraint::Min(20), numbers, numbers, numbers])
-            .header(Row::new(["Edge", "viewers", "playing", "stalled"]).dim())
+            .header(heads.dim())
             .block(Block::bordered().title(" Edges ".bold()));
         frame.render_widget(table, area);
     }
+}
+
+fn number(n: u64) -> Line<'static> {
+    Line::from(count(n)).right_aligned()
 }
 
 /// Minutes and seconds.
