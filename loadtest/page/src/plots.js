@@ -162,6 +162,7 @@ function redraw() {
 }
 
 if (seconds.length > 0 && places.length > 0) {
+  document.getElementById('unplotted')?.remove();
   redraw();
   DAY.addEventListener('change', redraw);
   let wide = innerWidth;

@@ -40,8 +40,8 @@ pub(super) fn all(html: &mut Html, report: &Report) {
         report.tally.joined,
     );
     rungs(html, report);
-    circumstances(html, report);
     html.raw("</div>\n");
+    circumstances(html, report);
     scenario(html, report);
 }
 
@@ -195,7 +195,7 @@ fn timeline(html: &mut Html, report: &Report) {
     if !timeline.marks.is_empty() {
         html.raw(" Shaded: faults, by the letters of the table below.");
     }
-    html.raw("</p><noscript><p>The plots need scripts; the seconds stand in figures below.</p></noscript>");
+    html.raw("</p><p id=\"unplotted\">The plots need scripts; the seconds stand in figures below.</p>");
     for (id, title) in [
         ("viewers", "Viewers"),
         ("lateness", "Lateness of parts, milliseconds"),
