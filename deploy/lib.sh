@@ -49,10 +49,14 @@ npm_install() {
   fi)
 }
 
+# The watch page and the report of a drill, which are embedded in the binary.
 build_page() {
+  local page
   need_node
-  npm_install "$root/fanout/player"
-  (cd "$root/fanout/player" && npm run --silent build >&2)
+  for page in fanout/player loadtest/page; do
+    npm_install "$root/$page"
+    (cd "$root/$page" && npm run --silent build >&2)
+  done
 }
 
 target_dir() { printf '%s' "${CARGO_TARGET_DIR:-$root/target}"; }

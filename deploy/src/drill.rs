@@ -1,6 +1,8 @@
 //! `ringside drill`: a crowd of viewers against an edge, and a verdict.
 
-use std::io::Write as _;
+mod results;
+
+use std::io::{IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -8,16 +10,20 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context as _;
 use clap::Args;
+use loadtest::report::Report;
+use loadtest::scenario::Scenario;
+use loadtest::view::View;
+use results::Results;
 
 use crate::cli::Failure;
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     /// What the drill is to be: a TOML file, or one of the names that --list prints.
-    #[arg(value_name = "SCENARIO", required_unless_present_any = ["worker", "list"])]
+    #[arg(value_name = "SCENARIO", required_unless_present_any = ["worker", "list", "render"])]
     scenario: Option<PathBuf>,
     /// Base URL of an edge; several times for several edges, to which viewers are dealt in turn.
-    #[arg(long, value_name = "URL", required_unless_present_any = ["worker", "list", "fleet"])]
+    #[arg(long, value_name = "URL", required_unless_present_any = ["worker", "list", "fleet", "render"])]
     target: Vec<String>,
     /// What the drill may kill, stop, cut off and slow down: the file that deploy/drill writes.
     #[arg(long, value_name = "FILE")]
@@ -37,9 +43,14 @@ pub(crate) struct Arguments {
     /// What targets beyond this machine serve at /.well-known/ringside-drill.
     #[arg(long, value_name = "TOKEN")]
     consent: Option<String>,
-    /// Write the whole result there.
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
+    #[command(flatten)]
+    results: Results,
+    /// Play nothing: make page, JUnit file and comparison of a result file, and exit as that drill did.
+    #[arg(long, value_name = "REPORT.json", conflicts_with_all = ["scenario", "target", "origin", "consent"])]
+    render: Option<PathBuf>,
+    /// Print plain lines where there is a terminal, too.
+    #[arg(long)]
+    plain: bool,
 }
 
 /// Plays the drill: exit code 0 pass, 1 fail, 2 invalid. Ctrl-C ends it early, with a report of what there is.
@@ -52,7 +63,23 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     if arguments.list {
         return list();
     }
-    let path = arguments.scenario.as_deref().unwrap_or_else(|| Path::new(""));
+    let older = arguments.results.older()?;
+    let mut report = match (&arguments.render, &arguments.scenario) {
+        (Some(file), _) => results::read(file)?,
+        (None, Some(scenario)) => play(arguments, scenario)?,
+        (None, None) => return Err(Failure::Usage("ringside: no scenario".to_owned())),
+    };
+    if let Some(older) = &older {
+        report.against(older);
+    }
+    // What was measured is seen, even where a file cannot be written.
+    let printed = std::io::stdout().write_all(report.text().as_bytes());
+    arguments.results.write(&report)?;
+    printed.context("the report is not printed")?;
+    Ok(ExitCode::from(report.exit_code()))
+}
+
+fn play(arguments: &Arguments, path: &Path) -> Result<Report, Failure> {
     let this = std::env::current_exe().context("this binary is not found again")?;
     let order = loadtest::Order {
         scenario: scenario(path)?,
@@ -71,11 +98,22 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         .context("no runtime for signals")?;
     let heard = stop.clone();
     let _listening = runtime.spawn(async move {
-        if tokio::signal::ctrl_c().await.is_ok() {
+        if ended().await.is_ok() {
             heard.store(true, Ordering::Relaxed);
         }
     });
-    let report = loadtest::run(&order, &stop, |line| eprintln!("{line}")).map_err(|error| match error {
+    let view = if arguments.plain {
+        None
+    } else {
+        view(&order, &stop)
+    };
+    let played = loadtest::run(&order, &stop, |said| match &view {
+        Some(view) => view.say(&said),
+        None => eprintln!("{said}"),
+    });
+    // The terminal is as it was before anything else is said.
+    drop(view);
+    played.map_err(|error| match error {
         loadtest::Error::Order(mistakes) => Failure::Usage(format!(
             "ringside: the drill cannot begin\n  {}",
             mistakes
@@ -85,15 +123,29 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
                 .join("\n  ")
         )),
         broken @ loadtest::Error::Broken(_) => Failure::Run(broken.into()),
-    })?;
-    if let Some(file) = &arguments.json {
-        let text = serde_json::to_string_pretty(&report).context("the report is not written")?;
-        std::fs::write(file, text).with_context(|| file.display().to_string())?;
+    })
+}
+
+/// Ctrl-C, or what a supervisor sends.
+async fn ended() -> std::io::Result<()> {
+    let mut terminated = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    tokio::select! {
+        interrupted = tokio::signal::ctrl_c() => interrupted,
+        _ = terminated.recv() => Ok(()),
     }
-    std::io::stdout()
-        .write_all(report.text().as_bytes())
-        .context("the report is not printed")?;
-    Ok(ExitCode::from(report.exit_code()))
+}
+
+/// The terminal, where there is one and the scenario can be read.
+fn view(order: &loadtest::Order, stop: &Arc<AtomicBool>) -> Option<View> {
+    let seen = std::io::stdout().is_terminal() && std::env::var_os("TERM").is_some_and(|name| name != "dumb");
+    let scenario = Scenario::read(&order.scenario).ok().filter(|_| seen)?;
+    View::open(
+        &scenario.stream,
+        &order.targets,
+        scenario.duration_s,
+        stop.clone(),
+    )
+    .ok()
 }
 
 /// The text of a file, or of a scenario in this binary.

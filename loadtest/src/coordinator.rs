@@ -12,7 +12,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::clock::{Clock, Offset};
-use crate::crowd::{Plan, Progress};
+use crate::crowd::{EdgeNow, Plan, Progress};
 use crate::tally::Tally;
 use crate::timeline::Coarse;
 use crate::worker::{SILENCE_MAX, Said, Told, hear, say};
@@ -184,13 +184,8 @@ impl Workers {
         }
         let mut sum = Progress {
             at_s,
-            viewers: 0,
-            playing: 0,
-            stalled: 0,
-            requests: 0,
-            errors: 0,
             lateness_ms: [0.5, 0.99].map(|q| self.lateness.ms(q)),
-            second: Default::default(),
+            ..Progress::default()
         };
         for progress in all {
             sum.viewers += progress.viewers;
@@ -199,6 +194,18 @@ impl Workers {
             sum.requests += progress.requests;
             sum.errors += progress.errors;
             sum.second.merge(&progress.second);
+            // The latest of them is what the run is judged by.
+            sum.lag_ms_p99 = sum
+                .lag_ms_p99
+                .into_iter()
+                .chain(progress.lag_ms_p99)
+                .reduce(f64::max);
+            sum.edges.resize(progress.edges.len(), EdgeNow::default());
+            for (sum, edge) in sum.edges.iter_mut().zip(&progress.edges) {
+                sum.viewers += edge.viewers;
+                sum.playing += edge.playing;
+                sum.stalled += edge.stalled;
+            }
         }
         self.said = at_s;
         Some(sum)

@@ -47,7 +47,8 @@ pub struct Plan {
 }
 
 /// How it goes, once a second.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Progress {
     /// Since the beginning.
     pub at_s: u64,
@@ -63,8 +64,24 @@ pub struct Progress {
     pub errors: u64,
     /// Lateness so far, p50 and p99.
     pub lateness_ms: [Option<f64>; 2],
+    /// The tool's own lateness so far, p99.
+    pub lag_ms_p99: Option<f64>,
+    /// Each edge, in the order of the targets.
+    pub edges: Vec<EdgeNow>,
     /// What the last second was like.
     pub second: Counts,
+}
+
+/// What viewers have of one edge now.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct EdgeNow {
+    /// Viewers that are there.
+    pub viewers: u64,
+    /// Whose picture moves.
+    pub playing: u64,
+    /// Whose picture is frozen.
+    pub stalled: u64,
 }
 
 /// What a crowd shares.
@@ -243,13 +260,15 @@ impl Crowd<'_> {
 
     fn progress(&mut self, seats: &[Option<Box<Seat>>]) -> Progress {
         let now = self.clock.now();
-        let (mut viewers, mut playing, mut stalled) = (0, 0, 0);
+        let mut edges = vec![EdgeNow::default(); self.plan.targets.len()];
         for seat in seats.iter().flatten() {
-            viewers += 1;
-            match seat.player.state() {
-                State::Playing => playing += 1,
-                State::Stalled => stalled += 1,
-                State::Waiting => {}
+            if let Some(edge) = edges.get_mut(seat.target) {
+                edge.viewers += 1;
+                match seat.player.state() {
+                    State::Playing => edge.playing += 1,
+                    State::Stalled => edge.stalled += 1,
+                    State::Waiting => {}
+                }
             }
             let position = seat
                 .player
@@ -264,6 +283,12 @@ impl Crowd<'_> {
         }
         let small = |n: u64| u32::try_from(n).unwrap_or(u32::MAX);
         let mut second = std::mem::take(&mut self.second);
+        let [viewers, playing, stalled] = [
+            |edge: &EdgeNow| edge.viewers,
+            |edge: &EdgeNow| edge.playing,
+            |edge: &EdgeNow| edge.stalled,
+        ]
+        .map(|of| edges.iter().map(of).sum::<u64>());
         second.playing = small(playing);
         second.stalled = small(stalled);
         second.joining = small(viewers - playing - stalled);
@@ -278,6 +303,8 @@ impl Crowd<'_> {
             requests: self.tally.requests,
             errors: self.tally.errors.values().sum(),
             lateness_ms: [0.5, 0.99].map(|q| self.tally.lateness.ms(q)),
+            lag_ms_p99: self.tally.lag.ms(0.99),
+            edges,
             second,
         }
     }

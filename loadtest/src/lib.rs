@@ -14,8 +14,12 @@
 //! | `socket`, [`http`] | one connection; the heads of answers |
 //! | `inspect` | whether every byte is right and the same for everybody |
 //! | [`tally`], [`hist`] | what was counted |
-//! | [`timeline`] | what happened in each second, and at each edge |
 //! | [`report`] | PASS, FAIL or INVALID, and why |
+//! | [`timeline`], [`machine`] | what happened in each second and at each edge, and where the drill ran |
+//! | [`baseline`] | what is worse than in an older run, beyond chance |
+//! | [`figure`] | what a figure is called, and how it is written |
+//! | [`page`], [`junit`] | the report as one HTML file, and for build servers |
+//! | [`view`] | a drill as it goes, on a terminal |
 //!
 //! The players themselves are the crate `viewer`: state machines without a clock or a socket.
 //!
@@ -32,15 +36,20 @@
 //!
 //! Deliberately absent: TLS and HTTP/2 (their cost is the client's, mostly), content steering.
 
+pub mod baseline;
 mod cast;
 pub mod clock;
 mod coordinator;
 pub mod crowd;
 pub mod faults;
+pub mod figure;
 pub mod fleet;
 pub mod hist;
 pub mod http;
 mod inspect;
+pub mod junit;
+pub mod machine;
+pub mod page;
 pub mod probe;
 pub mod report;
 pub mod scenario;
@@ -49,9 +58,11 @@ mod socket;
 pub mod tally;
 pub mod timeline;
 pub mod toxic;
+pub mod view;
 pub mod worker;
 
 use std::ffi::OsString;
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -62,6 +73,7 @@ use clock::{Basis, Clock, Offset};
 use coordinator::Workers;
 use crowd::{Plan, Progress};
 use fleet::{Fleet, Listed};
+use machine::Machine;
 use probe::Target;
 use report::Report;
 use scenario::Scenario;
@@ -102,8 +114,27 @@ pub enum Error {
     Broken(#[source] std::io::Error),
 }
 
-/// Plays a drill; `stop` ends it early, and then the report says so. `say` hears a line a second.
-pub fn run(order: &Order, stop: &AtomicBool, mut say: impl FnMut(&str)) -> Result<Report, Error> {
+/// What a drill says while it goes; as text, a line.
+#[derive(Debug, Clone, Copy)]
+pub enum Said<'a> {
+    /// Something happened.
+    Line(&'a str),
+    /// A second has passed.
+    Progress(&'a Progress),
+}
+
+impl fmt::Display for Said<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Line(line) => f.write_str(line),
+            Self::Progress(progress) => f.write_str(&line(progress)),
+        }
+    }
+}
+
+/// Plays a drill; `stop` ends it early, and then the report says so. `say` hears how it goes, once a second, and holds up
+/// the crowd for as long as it takes.
+pub fn run(order: &Order, stop: &AtomicBool, mut say: impl FnMut(Said<'_>)) -> Result<Report, Error> {
     let Read {
         scenario,
         targets,
@@ -121,6 +152,7 @@ pub fn run(order: &Order, stop: &AtomicBool, mut say: impl FnMut(&str)) -> Resul
         await_streams(&targets, &scenario, stop, &mut say);
     }
     let (offset, inflicted) = (Mutex::new(Offset::default()), scenario.faults.clone());
+    let machine = Machine::here(&order.targets, order.origin.as_ref());
     let (done, stream, waiting) = (AtomicBool::new(false), scenario.stream.clone(), Clock::start());
     thread::scope(|threads| {
         let ends = Ends(&done);
@@ -128,10 +160,12 @@ pub fn run(order: &Order, stop: &AtomicBool, mut say: impl FnMut(&str)) -> Resul
         if let Some(origin) = &origin {
             let (offset, done, stream) = (&offset, &done, &stream);
             threads.spawn(move || probe::follow(origin, stream, waiting, offset, done));
-            say("waiting for the origin's clock");
+            say(Said::Line("waiting for the origin's clock"));
             basis = await_probes(waiting, offset, stop);
             if basis == Basis::None {
-                say("the origin does not say when its parts were available: no lateness is claimed");
+                say(Said::Line(
+                    "the origin does not say when its parts were available: no lateness is claimed",
+                ));
             }
         }
         let plan = Plan {
@@ -149,7 +183,7 @@ pub fn run(order: &Order, stop: &AtomicBool, mut say: impl FnMut(&str)) -> Resul
             let (faults, done) = (&inflicted, &done);
             threads.spawn(move || faults::run(faults, fleet, clock, done))
         });
-        let mut say = |progress: &Progress| say(&line(progress));
+        let mut say = |progress: &Progress| say(Said::Progress(progress));
         let played = match processes {
             Some(processes) => Ok(processes.play(&plan, clock, &offset, stop, &mut say)),
             None => crowd::play(&plan, clock, &offset, stop, &mut say),
@@ -169,15 +203,17 @@ pub fn run(order: &Order, stop: &AtomicBool, mut say: impl FnMut(&str)) -> Resul
             ran_ms,
         };
         drop(offset);
-        Ok(Report::of(plan.scenario, tally, circumstances))
+        let mut report = Report::of(plan.scenario, tally, circumstances);
+        report.machine = Some(machine);
+        Ok(report)
     })
 }
 
 /// What is behind a link of ours is there only now.
-fn await_streams(targets: &[Target], scenario: &Scenario, stop: &AtomicBool, say: &mut impl FnMut(&str)) {
+fn await_streams(targets: &[Target], scenario: &Scenario, stop: &AtomicBool, say: &mut impl FnMut(Said<'_>)) {
     for target in targets {
         if !probe::await_stream(target, &scenario.stream, STREAM_WAIT, stop) {
-            say(&format!("{} does not give the stream", target.host));
+            say(Said::Line(&format!("{} does not give the stream", target.host)));
         }
     }
 }

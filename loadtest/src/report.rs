@@ -2,15 +2,17 @@
 
 use std::fmt::Write as _;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
+use crate::baseline::Comparison;
 use crate::clock::Basis;
+use crate::machine::Machine;
 use crate::scenario::Scenario;
 use crate::tally::{Circumstances, Tally};
-use crate::timeline::{Edge, Mark, Second, Timeline};
+use crate::timeline::{Edge, Second, Timeline};
 
 /// How a drill ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Verdict {
     /// Every SLO held.
@@ -22,10 +24,10 @@ pub enum Verdict {
 }
 
 /// One SLO.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Judged {
     /// Key in the scenario.
-    pub slo: &'static str,
+    pub slo: String,
     /// What was allowed.
     pub limit: f64,
     /// What was; none where nothing was measured.
@@ -35,7 +37,7 @@ pub struct Judged {
 }
 
 /// The result file.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Report {
     /// PASS, FAIL or INVALID.
     pub verdict: Verdict,
@@ -51,16 +53,25 @@ pub struct Report {
     pub circumstances: Circumstances,
     /// What was asked for.
     pub scenario: Scenario,
-    /// Second by second, and what was done to the system.
-    pub timeline: Timeline,
-    /// Edge by edge.
-    pub edges: Vec<Edge>,
-    /// Everything else that was counted.
+    /// Everything that was counted.
     pub tally: Tally,
+    /// Where and when it ran.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub machine: Option<Machine>,
+    /// Second by second, and what was done to the system.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeline: Option<Timeline>,
+    /// Edge by edge.
+    #[serde(default)]
+    pub edges: Vec<Edge>,
+    /// Against an older run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub baseline: Option<Comparison>,
 }
 
 /// Figures of a run. `None` is nothing measured.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Measures {
     /// Viewers of the scenario, those that joined, and most at once.
     pub viewers: [u64; 3],
@@ -158,7 +169,7 @@ impl Report {
                     }
                 });
                 Some(Judged {
-                    slo,
+                    slo: slo.to_owned(),
                     limit,
                     measured,
                     held,
@@ -176,7 +187,7 @@ impl Report {
             .iter()
             .map(|(target, counts)| Edge::of(target, counts))
             .collect();
-        let recovered = timeline.marks.iter().all(Mark::held);
+        let recovered = timeline.marks.iter().all(|mark| mark.held() != Some(false));
         let verdict = if !invalid_because.is_empty() {
             Verdict::Invalid
         } else if recovered && slos.iter().all(|judged| judged.held) {
@@ -192,10 +203,28 @@ impl Report {
             measures,
             circumstances,
             scenario,
-            timeline,
+            timeline: Some(timeline),
             edges,
             tally,
+            machine: None,
+            baseline: None,
         }
+    }
+
+    /// Compares with an older run; worse than is tolerated fails, and where that cannot be judged, the run is invalid.
+    pub fn against(&mut self, old: &Self) {
+        let found = Comparison::of(old, self);
+        if found.tolerance.is_some() {
+            if !found.incomparable.is_empty() {
+                let why = found.incomparable.join(", ");
+                self.invalid_because
+                    .push(format!("the baseline cannot be judged: {why}"));
+                self.verdict = Verdict::Invalid;
+            } else if self.verdict == Verdict::Pass && found.intolerable().next().is_some() {
+                self.verdict = Verdict::Fail;
+            }
+        }
+        self.baseline = Some(found);
     }
 
     /// 0 pass, 1 fail, 2 invalid.
@@ -298,14 +327,21 @@ impl Report {
                 one(judged.measured)
             )?;
         }
-        for mark in &self.timeline.marks {
-            let word = if mark.held() { "held" } else { "MISSED" };
+        for mark in self.timeline.iter().flat_map(|timeline| &timeline.marks) {
+            let word = if mark.held() == Some(false) {
+                "MISSED"
+            } else {
+                "held"
+            };
             let (took, bound) = (one(mark.recovered_s), one(mark.bound_s));
             writeln!(
                 out,
                 "{word:8} {} {} at {} s: recovered in {took} s of {bound}",
                 mark.kind, mark.node, mark.t
             )?;
+        }
+        if let Some(baseline) = &self.baseline {
+            write!(out, "{}", baseline.text())?;
         }
         for why in &self.invalid_because {
             writeln!(out, "INVALID  {why}")?;
@@ -370,6 +406,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::timeline::Mark;
 
     fn run(set: impl FnOnce(&mut Scenario, &mut Tally, &mut Circumstances)) -> Report {
         let mut scenario = Scenario {

@@ -62,6 +62,8 @@ pub struct Scenario {
     pub faults: Vec<Fault>,
     /// When the crowd counts as well again after a fault.
     pub well: Well,
+    /// A figure surely worse than in the run of `--baseline` by more than this share of it fails; none only tells.
+    pub baseline_tolerance: Option<f64>,
     /// What must hold.
     pub slo: Slo,
 }
@@ -218,6 +220,7 @@ impl Default for Scenario {
             failover: false,
             faults: Vec::new(),
             well: Well::default(),
+            baseline_tolerance: None,
             slo: Slo::default(),
         }
     }
@@ -385,6 +388,10 @@ impl Scenario {
         let workers = self.workers.is_none_or(|n| (1..=WORKERS_MAX).contains(&n));
         check(workers, "", "workers", "1 to 64");
         fault::impossible(&self.faults, &self.well, self.duration_s, &mut check);
+        let tolerated = self
+            .baseline_tolerance
+            .is_none_or(|share| (0.0..=10.0).contains(&share));
+        check(tolerated, "", "baseline_tolerance", "0 to 10");
         let limits = self.slo.limits();
         limits
             .into_iter()

@@ -12,6 +12,7 @@ use crate::timeline::{EdgeCounts, Mark, Series};
 
 /// Counts and distributions of a run.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Tally {
     /// Viewers that joined.
     pub joined: u64,

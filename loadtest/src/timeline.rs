@@ -120,7 +120,8 @@ impl Series {
 }
 
 /// One second of a report.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Second {
     /// Since the drill began.
     pub t: u32,
@@ -163,7 +164,8 @@ impl Second {
 }
 
 /// Something that was done to the system.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Mark {
     /// When it was done, seconds since the drill began.
     pub t: f64,
@@ -180,10 +182,10 @@ pub struct Mark {
 }
 
 impl Mark {
-    /// Whether the crowd was well again in time.
-    pub fn held(&self) -> bool {
+    /// Whether the crowd was well again in time; none where nothing was asked for.
+    pub fn held(&self) -> Option<bool> {
         self.bound_s
-            .is_none_or(|bound| self.recovered_s.is_some_and(|took| took <= bound))
+            .map(|bound| self.recovered_s.is_some_and(|took| took <= bound))
     }
 }
 
@@ -220,7 +222,8 @@ impl EdgeCounts {
 }
 
 /// One edge of a report.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Edge {
     /// Host and port.
     pub target: String,

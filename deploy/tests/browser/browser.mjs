@@ -45,11 +45,11 @@ export async function untilState(page, name, timeout = 30_000) {
 }
 
 /** Saves a picture of the page where RINGSIDE_SHOTS names a folder. */
-export async function shot(page, name) {
+export async function shot(page, name, options = {}) {
   const folder = process.env.RINGSIDE_SHOTS;
   if (!folder) return;
   await mkdir(folder, { recursive: true });
-  await page.screenshot({ path: join(folder, `${name}.png`) });
+  await page.screenshot({ path: join(folder, `${name}.png`), ...options });
 }
 
 /** The addresses of the running ringside. */

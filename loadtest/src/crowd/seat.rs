@@ -32,7 +32,7 @@ pub(super) struct Seat {
     pub(super) player: Player,
     pub(super) armed: Duration,
     sockets: [Option<Socket>; SOCKETS],
-    target: usize,
+    pub(super) target: usize,
     kbps: Option<f64>,
     inspector: Option<Box<[Continuity; 2]>>,
     /// When the newest part of each lane was published, microseconds since the beginning.

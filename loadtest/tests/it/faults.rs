@@ -57,7 +57,7 @@ fn fleet(edge: SocketAddr, listen: SocketAddr, to: SocketAddr) -> Listed {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cut_link_is_felt_and_recovered_from() {
     let report = drill(SCENARIO).await;
-    let timeline = &report.timeline;
+    let timeline = report.timeline.as_ref().unwrap();
     assert_eq!(report.verdict, Verdict::Pass, "{:?}", report.invalid_because);
     let stalls: u32 = timeline.seconds.iter().map(|second| second.stalls).sum();
     assert!(stalls >= 20, "nobody felt it: {stalls}");

@@ -131,9 +131,9 @@ async fn report(lie: Lie) -> Report {
     drill(SCENARIO.to_owned(), &[target], None, going()).await
 }
 
-fn missed(report: &Report) -> Vec<&'static str> {
+fn missed(report: &Report) -> Vec<&str> {
     let missed = report.slos.iter().filter(|judged| !judged.held);
-    missed.map(|judged| judged.slo).collect()
+    missed.map(|judged| judged.slo.as_str()).collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

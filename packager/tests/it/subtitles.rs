@@ -12,6 +12,7 @@ use packager::subtitles::Unfit;
 use packager::{Config, Packager};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::restart::kept;
 use crate::stage::{FIRST, PATIENCE, Reader, SECRET, Stage, TRACKS, clean, config, grid};
@@ -249,7 +250,7 @@ async fn a_recording_has_them_and_a_restart_changes_nothing() {
     stage.subtitles = packager.subtitles();
     let shutdown = CancellationToken::new();
     let _ends = shutdown.clone().drop_guard();
-    tokio::spawn(packager.run(shutdown));
+    TaskTracker::new().spawn(packager.run(shutdown));
     for (n, text) in (0..).zip(&before) {
         assert_eq!(segment(&stage.reader, n).await, *text, "segment {n}");
     }
