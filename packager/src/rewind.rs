@@ -64,7 +64,7 @@ impl Rewind {
     pub(crate) fn multivariant(&self, stream: &Stream) -> Result<Found, Refused> {
         let shelf = self.shelf(stream)?;
         let text = shelf.multivariant().ok_or_else(begun)?;
-        Ok(playlist(Form::new(text), &shelf))
+        Ok(playlist(text, &shelf))
     }
 
     /// A track's playlist; its version tells it apart in the books.
@@ -100,7 +100,7 @@ impl Rewind {
     /// The same of the multivariant playlist.
     pub(crate) fn whole(&self, stream: &Stream) -> Option<Found> {
         let shelf = self.shelf(stream).ok().filter(|shelf| shelf.is_finished(SEEN))?;
-        Some(playlist(Form::new(shelf.whole()?), &shelf))
+        Some(playlist(shelf.whole()?, &shelf))
     }
 
     pub(crate) fn init(&self, stream: &Stream, track: &TrackId, hash: Hash) -> Result<Found, Refused> {

@@ -4,6 +4,8 @@
     reason = "this is where the crate's metrics are declared"
 )]
 
+use std::sync::OnceLock;
+
 use metrics::{Counter, counter, describe_counter};
 
 /// Handles of one listener.
@@ -46,4 +48,17 @@ impl Meter {
             handshake_failed: counter!("ringside_listen_handshakes_failed_total", "listener" => listener),
         }
     }
+}
+
+/// A long playlist was compressed.
+pub(crate) fn compressed() {
+    static COMPRESSED: OnceLock<Counter> = OnceLock::new();
+    let count = || {
+        describe_counter!(
+            "ringside_listen_compressed_total",
+            "Long playlists compressed, each once."
+        );
+        counter!("ringside_listen_compressed_total")
+    };
+    COMPRESSED.get_or_init(count).increment(1);
 }

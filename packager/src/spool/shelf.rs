@@ -12,7 +12,7 @@ use bytes::Bytes;
 use hls::id::{Cell, Msn, StreamId, TrackId};
 use hls::path::{Hash, KeyId};
 use hls::playlist::{DateRange, Multivariant};
-use listen::playlist::Forms;
+use listen::playlist::{Form, Forms};
 
 use super::disk;
 use super::entry::{Extent, Life};
@@ -33,6 +33,8 @@ pub(crate) struct Shelf {
     recording: RwLock<Option<Recording>>,
     /// The newest text of each track, and its version. Held while it is rendered, so that it is rendered once.
     rendered: Mutex<BTreeMap<(usize, List), (u64, Forms)>>,
+    /// The newest multivariant playlist for rewinding, and that of the whole event.
+    announced: [Mutex<Option<(u64, Form)>>; 2],
     /// When the feed has said that the event is over.
     over: OnceLock<Instant>,
     /// Whether what is kept also goes to the archive.
@@ -69,6 +71,7 @@ impl Shelf {
             rule,
             recording: RwLock::default(),
             rendered: Mutex::default(),
+            announced: <[_; 2]>::default(),
             over: OnceLock::new(),
             is_archived: false,
         }
@@ -188,22 +191,34 @@ impl Shelf {
     }
 
     /// The multivariant playlist for rewinding; none while a track's playlist is too short.
-    pub(crate) fn multivariant(&self) -> Option<Bytes> {
-        let (announced, frames) = self.announced()?;
-        Some(announced.render_dvr(frames).into())
+    pub(crate) fn multivariant(&self) -> Option<Form> {
+        let [rewind, _] = &self.announced;
+        self.announced(rewind, Multivariant::render_dvr)
     }
 
     /// The same under the names of the live playlists, once the event is over.
-    pub(crate) fn whole(&self) -> Option<Bytes> {
-        let (announced, frames) = self.announced()?;
-        Some(announced.render_recording(frames).into())
+    pub(crate) fn whole(&self) -> Option<Form> {
+        let [_, whole] = &self.announced;
+        self.announced(whole, Multivariant::render_recording)
     }
 
-    fn announced(&self) -> Option<(Multivariant, bool)> {
+    /// Rendered once for each version of the recording.
+    fn announced(
+        &self,
+        known: &Mutex<Option<(u64, Form)>>,
+        render: fn(&Multivariant, bool) -> String,
+    ) -> Option<Form> {
+        let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
+        let version = self.look(|recording| Some(recording.version()))?;
+        if let Some((_, form)) = known.as_ref().filter(|(before, _)| *before == version) {
+            return Some(form.clone());
+        }
         let hello = self.look(|recording| Some(recording.life().hello.clone()))?;
         self.playlist(&hello.shape.tracks.first()?.id, List::Segments)?;
         let frames = self.look(|recording| Some(recording.has_frames()))?;
-        Some((Described::of(&hello).ok()?.announced, frames))
+        let form = Form::new(render(&Described::of(&hello).ok()?.announced, frames));
+        *known = Some((version, form.clone()));
+        Some(form)
     }
 
     pub(crate) fn init(&self, id: &TrackId, hash: Hash) -> Option<Bytes> {
