@@ -103,6 +103,7 @@ impl Edge {
                 if !matches!(resource, Resource::Multivariant(_) | Resource::Dvr(_)) {
                     shared.gate.now_watches(&viewer);
                 }
+                found.ready(request.headers()).await;
                 success(found, &request)
             }
             Err(refused) => refusal(&refused),

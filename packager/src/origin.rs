@@ -72,6 +72,7 @@ impl Origin {
         match found {
             Ok((resource, (found, version))) => {
                 shared.count(&request, resource, version);
+                found.ready(request.headers()).await;
                 success(found, &request)
             }
             Err(refused) => {
@@ -142,14 +143,15 @@ impl Shared {
         Ok((resource, given))
     }
 
-    /// A multivariant playlist with what only an origin knows of: who tells players whom to ask.
+    /// A multivariant playlist with what only an origin knows of: who tells players whom to ask. Written once for each
+    /// text, whoever asks.
     fn steered(&self, found: Found) -> Found {
         let (Some(steering), Content::Text(form)) = (&self.steering, &found.content) else {
             return found;
         };
-        let text = String::from_utf8_lossy(form.plain());
+        let form = form.announced(|text| Form::new(steering.announced(&String::from_utf8_lossy(text))));
         Found {
-            content: Content::Text(Form::new(steering.announced(&text))),
+            content: Content::Text(form),
             ..found
         }
     }

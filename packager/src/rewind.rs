@@ -66,7 +66,7 @@ impl Rewind {
     pub(crate) fn multivariant(&self, stream: &Stream) -> Result<Found, Refused> {
         let shelf = self.shelf(stream)?;
         let text = shelf.multivariant(subtitles(stream, &shelf)).ok_or_else(begun)?;
-        Ok(playlist(Form::new(text), &shelf))
+        Ok(playlist(text, &shelf))
     }
 
     /// A track's playlist; its version tells it apart in the books.
@@ -105,10 +105,8 @@ impl Rewind {
     /// The same of the multivariant playlist.
     pub(crate) fn whole(&self, stream: &Stream) -> Option<Found> {
         let shelf = self.shelf(stream).ok().filter(|shelf| shelf.is_finished(SEEN))?;
-        Some(playlist(
-            Form::new(shelf.whole(subtitles(stream, &shelf))?),
-            &shelf,
-        ))
+        let text = shelf.whole(subtitles(stream, &shelf))?;
+        Some(playlist(text, &shelf))
     }
 
     pub(crate) fn init(&self, stream: &Stream, track: &TrackId, hash: Hash) -> Result<Found, Refused> {

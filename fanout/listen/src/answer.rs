@@ -53,6 +53,19 @@ impl Found {
         }
     }
 
+    /// To be waited for before [`success`], so that a long playlist is not compressed there.
+    pub fn ready(&self, asked: &HeaderMap) -> impl Future<Output = ()> + use<> {
+        let form = match &self.content {
+            Content::Text(form) if accepts_gzip(asked) => Some(form.clone()),
+            Content::Text(_) | Content::Media(_) => None,
+        };
+        async move {
+            if let Some(form) = form {
+                form.compress().await;
+            }
+        }
+    }
+
     /// A content key.
     pub fn key(body: Body) -> Self {
         Self {

@@ -4,6 +4,8 @@
     reason = "this is where the crate's metrics are declared"
 )]
 
+use std::sync::OnceLock;
+
 use metrics::{Counter, counter, describe_counter};
 
 /// Why a connection or a request is refused or ended by us, as a label.
@@ -105,4 +107,17 @@ impl Meter {
             counter.increment(1);
         }
     }
+}
+
+/// A long playlist was compressed.
+pub(crate) fn compressed() {
+    static COMPRESSED: OnceLock<Counter> = OnceLock::new();
+    let count = || {
+        describe_counter!(
+            "ringside_listen_compressed_total",
+            "Long playlists compressed, each once."
+        );
+        counter!("ringside_listen_compressed_total")
+    };
+    COMPRESSED.get_or_init(count).increment(1);
 }

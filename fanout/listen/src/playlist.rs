@@ -9,6 +9,18 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use hls::path::Skip;
 use hls::playlist::delta::{Recent, dates, derive};
+use tokio::sync::{Mutex, Semaphore};
+
+use crate::metrics::compressed;
+
+/// Texts longer than this are compressed away from the threads that serve: a playlist of six hours takes one for as long
+/// as thousands of answers do.
+pub const AT_ONCE_BYTES_MAX: usize = 128 << 10;
+
+/// Most long texts compressed at a time; more wait for their turn, each for as long as it takes to compress those before.
+const COMPRESSING_MAX: usize = 2;
+
+static TURNS: Semaphore = Semaphore::const_new(COMPRESSING_MAX);
 
 /// One version of a media playlist.
 #[derive(Debug, Clone, Default)]
@@ -74,6 +86,10 @@ pub struct Form(Arc<Encodings>);
 struct Encodings {
     plain: Bytes,
     gzip: OnceLock<Bytes>,
+    /// Held by who has it compressed.
+    compressing: Mutex<()>,
+    /// What is told of it elsewhere.
+    announced: OnceLock<Form>,
     hash: OnceLock<u64>,
 }
 
@@ -91,7 +107,33 @@ impl Form {
         &self.0.plain
     }
 
-    /// The text compressed (rfc8216bis §6.2.1).
+    /// Another text that is made of this one, always by the same rule; on first demand, once.
+    pub fn announced(&self, make: impl FnOnce(&Bytes) -> Self) -> Self {
+        self.0.announced.get_or_init(|| make(&self.0.plain)).clone()
+    }
+
+    /// Returns when [`Form::gzip`] takes no time: once one of all who ask has had a long text compressed.
+    pub async fn compress(&self) {
+        if self.0.plain.len() <= AT_ONCE_BYTES_MAX || self.0.gzip.get().is_some() {
+            return;
+        }
+        let _one = self.0.compressing.lock().await;
+        if self.0.gzip.get().is_some() {
+            return;
+        }
+        let turn = TURNS.acquire().await.expect("it is never closed");
+        let form = self.clone();
+        let made = tokio::task::spawn_blocking(move || {
+            form.gzip();
+            drop(turn);
+        });
+        // Where it was not to be, whoever answers compresses it.
+        if made.await.is_ok() {
+            compressed();
+        }
+    }
+
+    /// The text compressed (rfc8216bis §6.2.1). Where it is long, [`Form::compress`] comes before.
     pub fn gzip(&self) -> &Bytes {
         self.0.gzip.get_or_init(|| {
             // Deltas are for size; what is left is worth less than the time a better level takes.
@@ -167,5 +209,38 @@ mod tests {
         tags.sort();
         tags.dedup();
         assert_eq!(tags.len(), 6);
+    }
+
+    #[tokio::test]
+    async fn a_long_text_is_compressed_elsewhere_and_once() {
+        let (short, long) = (Form::new(text(10)), Form::new(text(100_000)));
+        assert!(long.plain().len() > AT_ONCE_BYTES_MAX);
+        short.compress().await;
+        assert!(short.0.gzip.get().is_none(), "it is not worth a thread");
+        let given_up = tokio::time::timeout(std::time::Duration::ZERO, long.compress()).await;
+        assert!(given_up.is_err(), "the thread that serves is free meanwhile");
+        let tasks = tokio_util::task::TaskTracker::new();
+        let all: Vec<_> = (0..8)
+            .map(|_| long.clone())
+            .map(|form| {
+                tasks.spawn(async move {
+                    form.compress().await;
+                    form.0.gzip.get().map(|bytes| bytes.as_ptr() as usize)
+                })
+            })
+            .collect();
+        for one in all {
+            assert_eq!(one.await.unwrap(), Some(long.gzip().as_ptr() as usize));
+        }
+        let all = u32::try_from(COMPRESSING_MAX).unwrap();
+        assert!(TURNS.acquire_many(all).await.is_ok(), "every turn ends");
+    }
+
+    #[test]
+    fn what_is_made_of_a_text_is_made_once() {
+        let form = Form::new(text(3));
+        let other = |mark: &str| form.announced(|text| Form::new([text, mark.as_bytes()].concat()));
+        assert_eq!(other("#A").plain(), other("#B").plain());
+        assert!(other("#C").plain().ends_with(b"#A"));
     }
 }

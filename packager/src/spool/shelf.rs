@@ -12,7 +12,7 @@ use bytes::Bytes;
 use hls::id::{Cell, Msn, StreamId, TrackId};
 use hls::path::{Hash, KeyId};
 use hls::playlist::{self, DateRange, Multivariant, Subtitles};
-use listen::playlist::Forms;
+use listen::playlist::{Form, Forms};
 
 use super::disk;
 use super::entry::{Extent, Life};
@@ -33,6 +33,8 @@ pub(crate) struct Shelf {
     recording: RwLock<Option<Recording>>,
     /// The newest text of each track, and its version. Held while it is rendered, so that it is rendered once.
     rendered: Mutex<BTreeMap<(usize, List), (u64, Forms)>>,
+    /// The newest multivariant playlist for rewinding, and that of the whole event.
+    announced: [Mutex<Option<Announced>>; 2],
     /// When the feed has said that the event is over.
     over: OnceLock<Instant>,
     /// Whether what is kept also goes to the archive.
@@ -62,6 +64,14 @@ pub(crate) enum Lost {
     Key,
 }
 
+/// A multivariant playlist, and what it was made of.
+#[derive(Debug)]
+struct Announced {
+    version: u64,
+    subtitles: Vec<Subtitles>,
+    form: Form,
+}
+
 impl Shelf {
     pub(crate) fn new(root: &Path, stream: StreamId, event: Cell, rule: Arc<Rule>) -> Self {
         Self {
@@ -71,6 +81,7 @@ impl Shelf {
             rule,
             recording: RwLock::default(),
             rendered: Mutex::default(),
+            announced: <[_; 2]>::default(),
             over: OnceLock::new(),
             is_archived: false,
         }
@@ -195,26 +206,44 @@ impl Shelf {
     }
 
     /// The multivariant playlist for rewinding; none while a track's playlist is too short.
-    pub(crate) fn multivariant(&self, subtitles: Vec<Subtitles>) -> Option<Bytes> {
-        let (announced, frames) = self.announced(subtitles)?;
-        Some(announced.render_dvr(frames).into())
+    pub(crate) fn multivariant(&self, subtitles: Vec<Subtitles>) -> Option<Form> {
+        let [rewind, _] = &self.announced;
+        self.announced(rewind, subtitles, Multivariant::render_dvr)
     }
 
     /// The same under the names of the live playlists, once the event is over.
-    pub(crate) fn whole(&self, subtitles: Vec<Subtitles>) -> Option<Bytes> {
-        let (announced, frames) = self.announced(subtitles)?;
-        Some(announced.render_recording(frames).into())
+    pub(crate) fn whole(&self, subtitles: Vec<Subtitles>) -> Option<Form> {
+        let [_, whole] = &self.announced;
+        self.announced(whole, subtitles, Multivariant::render_recording)
     }
 
-    fn announced(&self, subtitles: Vec<Subtitles>) -> Option<(Multivariant, bool)> {
+    /// Rendered once for each version of the recording.
+    fn announced(
+        &self,
+        known: &Mutex<Option<Announced>>,
+        subtitles: Vec<Subtitles>,
+        render: fn(&Multivariant, bool) -> String,
+    ) -> Option<Form> {
+        let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
+        let version = self.look(|recording| Some(recording.version()))?;
+        let is_same = |before: &&Announced| before.version == version && before.subtitles == subtitles;
+        if let Some(same) = known.as_ref().filter(is_same) {
+            return Some(same.form.clone());
+        }
         let hello = self.look(|recording| Some(recording.life().hello.clone()))?;
         self.playlist(&hello.shape.tracks.first()?.id, List::Segments)?;
         let frames = self.look(|recording| Some(recording.has_frames()))?;
         let announced = Multivariant {
-            subtitles,
+            subtitles: subtitles.clone(),
             ..Described::of(&hello).ok()?.announced
         };
-        Some((announced, frames))
+        let form = Form::new(render(&announced, frames));
+        *known = Some(Announced {
+            version,
+            subtitles,
+            form: form.clone(),
+        });
+        Some(form)
     }
 
     pub(crate) fn init(&self, id: &TrackId, hash: Hash) -> Option<Bytes> {

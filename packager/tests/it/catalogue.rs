@@ -3,12 +3,7 @@
 use std::collections::BTreeMap;
 
 /// Rules without a test named after them, with the reason.
-const WITHOUT: [(u8, &str); 6] = [
-    (
-        29,
-        "round trips of clients are measured on the network; the profiles' part targets are fixed in `hls::time`",
-    ),
-    (42, "there are no I-frame playlists to reload"),
+const WITHOUT: [(u8, &str); 4] = [
     (
         96,
         "HTTP/2 with PING is hyper's and offered by `listen`; there is no HTTP/3",
@@ -21,11 +16,12 @@ const WITHOUT: [(u8, &str); 6] = [
     ),
 ];
 
-const SOURCES: [&str; 21] = [
+const SOURCES: [&str; 22] = [
     include_str!("answers.rs"),
     include_str!("bytes.rs"),
     include_str!("delivery.rs"),
     include_str!("fetch.rs"),
+    include_str!("frames.rs"),
     include_str!("playlists.rs"),
     include_str!("refusals.rs"),
     include_str!("reload.rs"),

@@ -88,6 +88,60 @@ async fn every_gop_of_the_recording_can_be_shown_by_its_first_picture_alone() {
     drop(process);
 }
 
+/// Names of the media playlists of a multivariant one, and of those of key frames.
+fn named(multivariant: &str) -> (Vec<&str>, Vec<&str>) {
+    let frames = multivariant.lines().filter_map(|line| {
+        let list = line.strip_prefix("#EXT-X-I-FRAME-STREAM-INF:")?;
+        list.split_once("URI=\"")?.1.split('"').next()
+    });
+    let media = multivariant
+        .lines()
+        .filter(|line| !line.starts_with('#') && !line.is_empty());
+    (media.collect(), frames.collect())
+}
+
+/// rfc8216bis §6.2.5.2: where one playlist of the stream blocks, those of key frames do.
+async fn breaches(reader: &Reader, multivariant: &str) -> Vec<String> {
+    let (media, frames) = named(multivariant);
+    let mut blocks = Vec::new();
+    for uri in media.iter().chain(&frames) {
+        let text = reader.get(uri).await.text();
+        blocks.push((uri.to_string(), text.contains("CAN-BLOCK-RELOAD=YES")));
+    }
+    let (media, frames) = blocks.split_at(media.len());
+    let is_asked = media.iter().any(|(_, blocks)| *blocks);
+    let wrong = frames.iter().filter(|(_, blocks)| is_asked && !blocks);
+    wrong.map(|(uri, _)| uri.clone()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rule_42_key_frames_are_listed_where_no_playlist_blocks() {
+    let dir = tempfile::tempdir().unwrap();
+    let process = Process::start(dir.path());
+    let mut stage = Stage::of(process.addresses()).await;
+    stage.feed(80).await;
+    kept(&stage, stage.next.0 / 4 - 1).await;
+    let [live, rewind] = ["index.m3u8", "dvr.m3u8"].map(|path| stage.reader.get(path));
+    let (live, rewind) = (live.await.text(), rewind.await.text());
+    assert!(named(&live).1.is_empty() && !named(&rewind).1.is_empty());
+    for text in [&live, &rewind] {
+        assert_eq!(breaches(&stage.reader, text).await, Vec::<String>::new());
+    }
+    // Were the recording's key frames announced with the live playlists, they would have to block.
+    let line = rewind
+        .lines()
+        .find(|line| line.starts_with("#EXT-X-I-FRAME-STREAM-INF:"));
+    let mutant = format!("{live}{}\n", line.unwrap());
+    assert_eq!(breaches(&stage.reader, &mutant).await, ["360p/iframes.m3u8"]);
+    // As they do not, who asks one of them to is answered with what there is.
+    let (_, listed) = read(&text(&stage.reader).await);
+    let ahead = stage
+        .reader
+        .get("360p/iframes.m3u8?_HLS_msn=80000100&_HLS_part=0")
+        .await;
+    assert_eq!((ahead.status, read(&ahead.text()).1), (200, listed));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_segment_that_is_one_cipher_text_has_no_key_frames_of_its_own() {
     let dir = tempfile::tempdir().unwrap();

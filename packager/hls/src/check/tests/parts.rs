@@ -135,6 +135,55 @@ fn rule_15_a_segment_becomes_whole_in_every_one_and_a_half_target_durations() {
     only(15, &cadence::check(&series));
 }
 
+/// Seconds by which a profile is what it says: `wide` is what Apple recommends, a part of 1 s, a GOP of 1 s to 2 s and a
+/// segment of 6 s; and the shortest parts of all are three round trips of 66 ms.
+fn suits(profile: Profile, grid: &Grid) -> bool {
+    let (part, parts) = (grid.cell_duration(), grid.gop_parts());
+    let (gop, target) = ((part * parts).as_secs_f64(), grid.target_duration().as_secs());
+    let (part, round_trip) = (part.as_secs_f64(), 0.066);
+    let shape = match profile {
+        Profile::Wide => (1.0..1.1).contains(&part) && (1.0..=2.2).contains(&gop) && target == 6,
+        Profile::Low => (0.5..0.6).contains(&part),
+        Profile::Ultra => true,
+    };
+    shape && grid.part_target().as_secs_f64() >= 3.0 * round_trip
+}
+
+#[test]
+fn rule_29_parts_are_longer_than_round_trips_and_wide_is_what_apple_recommends() {
+    let rates = [
+        (24, 1),
+        (25, 1),
+        (30_000, 1_001),
+        (30, 1),
+        (50, 1),
+        (60_000, 1_001),
+        (60, 1),
+    ];
+    for (profile, (num, den)) in [Profile::Low, Profile::Ultra, Profile::Wide]
+        .into_iter()
+        .flat_map(|profile| rates.map(|rate| (profile, rate)))
+    {
+        let rate = FrameRate::new(num, den).unwrap();
+        let grid = Grid::of(profile, rate, 48_000).unwrap();
+        assert!(suits(profile, &grid), "{profile:?} at {num}/{den}: {grid:?}");
+        let [part, gop, segment] = [grid.part_frames(), grid.gop_parts(), grid.segment_gops()];
+        let changed = |part, gop, segment| Grid::new(rate, 48_000, part, gop, segment);
+        // Half a part, twice a GOP, half a segment more: each is another profile's, or no grid at all.
+        if profile == Profile::Wide {
+            for mutant in [
+                changed(part / 2, gop, segment),
+                changed(part, 2 * gop, segment),
+                changed(part, gop, segment + 1),
+            ] {
+                assert!(mutant.is_err() || !suits(profile, &mutant.unwrap()));
+            }
+        }
+        let tiny = changed(part.div_ceil(8), gop, segment);
+        assert!(tiny.is_err() || !suits(profile, &tiny.unwrap()));
+    }
+}
+
 #[test]
 fn every_grid_passes_every_rule() {
     for grid in every_grid() {
