@@ -3,20 +3,9 @@
 use std::collections::BTreeMap;
 
 /// Rules without a test named after them, with the reason.
-const WITHOUT: [(u8, &str); 4] = [
-    (
-        96,
-        "HTTP/2 with PING is hyper's and offered by `listen`; there is no HTTP/3",
-    ),
-    (105, "TLS is rustls's, and what lies under it is the system's"),
-    (106, "nothing removes a stream while a packager runs"),
-    (
-        109,
-        "is a player's doing: rules 66 and 99 are what it needs of a server",
-    ),
-];
+const WITHOUT: [(u8, &str); 1] = [(106, "nothing removes a stream while a packager runs")];
 
-const SOURCES: [&str; 22] = [
+const SOURCES: [&str; 25] = [
     include_str!("answers.rs"),
     include_str!("bytes.rs"),
     include_str!("delivery.rs"),
@@ -36,9 +25,12 @@ const SOURCES: [&str; 22] = [
     include_str!("../../hls/src/check/tests/siblings.rs"),
     include_str!("../../hls/src/check/tests/verdicts.rs"),
     include_str!("../../hls/src/playlist/delta/tests.rs"),
+    include_str!("../../../fanout/listen/tests/it/http2.rs"),
+    include_str!("../../../fanout/listen/tests/it/tls.rs"),
     include_str!("../../../fanout/tests/it/delivery.rs"),
     include_str!("../../../fanout/tests/it/leak.rs"),
     include_str!("../../../deploy/tests/it/crowd.rs"),
+    include_str!("../../../loadtest/viewer/src/player/tests.rs"),
 ];
 
 /// Numbers of the tests in a source, by their names.

@@ -42,6 +42,34 @@ fn farewell(all: &[(u8, Vec<u8>)]) -> Option<u8> {
 const ENHANCE_YOUR_CALM: u8 = 11;
 
 #[tokio::test]
+async fn rule_96_http2_answers_pings_also_while_a_request_waits() {
+    let stand = Stand::new(Limits::default(), None).await;
+    let mut socket = connect(&stand, &[]).await;
+    socket.write_all(&frames::request(1, "/wait")).await.unwrap();
+    let mut bytes = Vec::new();
+    for round in 1..=3 {
+        let asked = [round; 8];
+        socket
+            .write_all(&frame(frames::PING, 0, 0, &asked))
+            .await
+            .unwrap();
+        let answered = async {
+            loop {
+                let mut rest = &bytes[..];
+                while let Some((kind, payload, next)) = frames::split(rest) {
+                    if kind == frames::PING && payload == asked {
+                        return;
+                    }
+                    rest = next;
+                }
+                assert!(socket.read_buf(&mut bytes).await.unwrap() > 0, "it stays");
+            }
+        };
+        timeout(PATIENCE, answered).await.expect("a ping is answered");
+    }
+}
+
+#[tokio::test]
 async fn streams_that_are_reset_as_they_are_opened_end_the_connection() {
     let stand = Stand::new(Limits::default(), None).await;
     let mut socket = connect(&stand, &[]).await;

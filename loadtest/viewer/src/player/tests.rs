@@ -265,7 +265,7 @@ fn a_stream_that_ends_is_played_to_its_end() {
 }
 
 #[test]
-fn tune_in_believes_an_age_once() {
+fn rule_109_an_age_takes_who_tunes_in_to_the_live_edge_by_the_second_request() {
     let mut track = Track::new(Lane::Video);
     let listing = Stage::new(setup(Habit::HlsJs)).read("low", s(0.0));
     let mut out = VecDeque::new();
