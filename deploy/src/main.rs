@@ -46,6 +46,10 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
+/// A crowd's requests are many small allocations on few threads: glibc's cost an edge an eighth of its time.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Exit codes: 0 clean, 64 bad command line or config, 1 failure; a drill's are 0 pass, 1 fail, 2 invalid.
 fn main() -> ExitCode {
     let cli = match cli::Cli::try_parse() {

@@ -10,9 +10,9 @@ use hls::id::{Cell, Msn, StreamId, TrackId};
 use hls::path::{Directives, Hash, Leaf, Object as Name, Resource, split_token};
 use hls::reload::Verdict;
 use http::{Method, Request, Response, StatusCode};
+use listen::Body;
 use listen::Incoming;
 use listen::answer::{Found, Refused, nothing, preflight, refusal, success};
-use listen::{Body, Peer};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
@@ -66,10 +66,7 @@ impl Edge {
             }
             _ => return refusal(&Refused::method()),
         }
-        // Every listener of ours says who is there; without it nobody could be told apart.
-        let Some(peer) = request.extensions().get::<Arc<Peer>>() else {
-            return refusal(&Refused::personal("nobody is known to ask"));
-        };
+        let peer = request.body().peer();
         let (token, path) = split_token(request.uri().path());
         let viewer = Viewer {
             peer,

@@ -1,18 +1,30 @@
-//! A request's body, if it has one.
+//! What comes with a request: who asks, and a body if there is one.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 
-/// What comes with a request; nothing by default.
-#[derive(Debug, Default)]
-pub struct Incoming(Option<hyper::body::Incoming>);
+use crate::Peer;
 
-impl From<hyper::body::Incoming> for Incoming {
-    fn from(body: hyper::body::Incoming) -> Self {
-        Self(Some(body))
+/// Who asks, and the body.
+#[derive(Debug)]
+pub struct Incoming {
+    peer: Arc<Peer>,
+    body: Option<hyper::body::Incoming>,
+}
+
+impl Incoming {
+    pub(crate) fn new(peer: &Arc<Peer>, body: Option<hyper::body::Incoming>) -> Self {
+        let peer = Arc::clone(peer);
+        Self { peer, body }
+    }
+
+    /// Who is at the other end.
+    pub fn peer(&self) -> &Arc<Peer> {
+        &self.peer
     }
 }
 
@@ -24,18 +36,18 @@ impl http_body::Body for Incoming {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        match &mut self.0 {
+        match &mut self.body {
             Some(body) => Pin::new(body).poll_frame(context),
             None => Poll::Ready(None),
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.0.as_ref().is_none_or(http_body::Body::is_end_stream)
+        self.body.as_ref().is_none_or(http_body::Body::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.0
+        self.body
             .as_ref()
             .map_or(SizeHint::with_exact(0), http_body::Body::size_hint)
     }

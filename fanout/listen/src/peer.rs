@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use http::Extensions;
 
-/// In the extensions of every request, as `Arc<Peer>`; one for each connection.
+/// One for each connection; [`crate::Incoming::peer`] of its requests.
 #[derive(Debug)]
 pub struct Peer {
     address: IpAddr,

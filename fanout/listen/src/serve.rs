@@ -324,13 +324,10 @@ where
         let builder = self.builder();
         let (shared, asked) = (Arc::clone(self), Arc::clone(seat));
         let service = service_fn(move |request: Request<hyper::body::Incoming>| {
-            let mut request = request.map(Incoming::from);
+            let request = request.map(|body| Incoming::new(&peer, Some(body)));
             let ticket = asked.begins();
             let answer = match strict::refuse(&request, &shared.limits) {
-                None => {
-                    request.extensions_mut().insert(Arc::clone(&peer));
-                    Ok((shared.service)(request))
-                }
+                None => Ok((shared.service)(request)),
                 Some((cause, response)) => {
                     shared.meter.ended(cause);
                     Err(response)

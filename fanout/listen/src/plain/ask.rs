@@ -10,8 +10,8 @@ use bytes::{Bytes, BytesMut};
 use http::{HeaderName, HeaderValue, Method, Request, Uri};
 use tokio::io::{AsyncRead as _, ReadBuf};
 
+use crate::Limits;
 use crate::guard::Guard;
-use crate::{Incoming, Limits};
 
 /// More are hyper's to refuse.
 const HEADERS_MAX: usize = 64;
@@ -26,7 +26,7 @@ thread_local! {
 #[expect(clippy::large_enum_variant, reason = "it is taken apart at once")]
 pub(super) enum Asked {
     /// A request; its bytes are taken.
-    Whole(Request<Incoming>),
+    Whole(Request<()>),
     /// The beginning of one.
     Partly,
     /// A body, an upgrade, another version, an error: all of it as it came.
@@ -113,8 +113,8 @@ impl Plain {
         })
     }
 
-    fn request(self, head: &Bytes) -> Option<Request<Incoming>> {
-        let mut request = Request::new(Incoming::default());
+    fn request(self, head: &Bytes) -> Option<Request<()>> {
+        let mut request = Request::new(());
         *request.method_mut() = self.method;
         *request.uri_mut() = Uri::from_maybe_shared(head.slice(self.target.0..self.target.1)).ok()?;
         let headers = request.headers_mut();
@@ -151,7 +151,7 @@ mod tests {
         super::read(unread, &limits)
     }
 
-    fn whole(text: &str) -> Option<Request<Incoming>> {
+    fn whole(text: &str) -> Option<Request<()>> {
         match read(&mut text.as_bytes().into()) {
             Asked::Whole(request) => Some(request),
             Asked::Partly | Asked::Other => None,

@@ -35,7 +35,7 @@ where
     let mut unread = BytesMut::new();
     let mut ending = pin!(shutdown.cancelled());
     loop {
-        let mut request = match ask::read(&mut unread, limits) {
+        let request = match ask::read(&mut unread, limits) {
             Asked::Whole(request) => request,
             Asked::Other => return Some((stream, unread.freeze())),
             Asked::Partly => {
@@ -52,9 +52,8 @@ where
         };
         let ticket = seat.begins();
         let is_head = request.method() == Method::HEAD;
-        request.extensions_mut().insert(Arc::clone(peer));
         let answer = {
-            let mut answer = pin!(service(request));
+            let mut answer = pin!(service(request.map(|()| Incoming::new(peer, None))));
             tokio::select! {
                 biased;
                 answer = answer.as_mut() => answer,
