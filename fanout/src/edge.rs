@@ -177,7 +177,8 @@ impl Shared {
     async fn find(&self, resource: &Resource, query: &str) -> Result<Found, Refused> {
         match resource {
             Resource::Multivariant(stream) => {
-                let object = self.streams.multivariant(stream).await.map_err(refused)?;
+                let object = self.streams.multivariant(stream).await;
+                let object = object.map_err(|refusal| self.said(resource, refusal))?;
                 Ok(Found {
                     available_us: object.available_us,
                     age: Some(object.received.elapsed()),
@@ -247,8 +248,19 @@ impl Shared {
         }
     }
 
+    /// A refusal, told apart where a source's playlist is what is wrong.
+    fn said(&self, playlist: &Resource, refusal: Refusal) -> Refused {
+        let parents = self.streams.routes.of(playlist.stream());
+        match refusal {
+            Refusal::Failed if parents.refuses(playlist) => not_carried(),
+            refusal => refused(refusal),
+        }
+    }
+
     async fn wait(&self, stream: &StreamId, id: &TrackId) -> Result<Wait<'_>, Refused> {
-        let track = self.streams.track(stream, id).await.map_err(refused)?;
+        let track = self.streams.track(stream, id).await;
+        let multivariant = Resource::Multivariant(stream.clone());
+        let track = track.map_err(|refusal| self.said(&multivariant, refusal))?;
         Ok(Wait {
             shared: self,
             track,
@@ -300,10 +312,17 @@ impl Wait<'_> {
     }
 
     async fn started(&self) -> Result<Arc<Released>, Refused> {
+        let (stream, id) = (&self.track.stream, &self.track.id);
+        let parents = self.shared.streams.routes.of(stream);
+        let playlist = Resource::Media(stream.clone(), id.clone());
         loop {
             match self.now() {
                 Some(now) => return Ok(now),
-                None => self.next(None, Cell(u64::MAX)).await?,
+                None => tokio::select! {
+                    biased;
+                    () = parents.refusal(&playlist) => return Err(not_carried()),
+                    waited = self.next(None, Cell(u64::MAX)) => waited?,
+                },
             }
         }
     }
@@ -351,9 +370,7 @@ impl Wait<'_> {
             if version.may_have(cell) {
                 return self.fetch(Name::Part(cell)).await;
             }
-            // A track without parts will not get any.
-            let newest = version.newest().ok_or_else(|| unknown("no such part"))?;
-            match version.position.part(cell, newest) {
+            match version.part(cell) {
                 Verdict::Park => self.next(Some(&now), held).await?,
                 Verdict::Ready | Verdict::TooFar | Verdict::Unknown => return Err(unknown("no such part")),
             }
@@ -453,6 +470,14 @@ fn directives(query: &str) -> Result<Directives, Refused> {
 
 fn unknown(reason: &str) -> Refused {
     Refused::new(StatusCode::NOT_FOUND, reason)
+}
+
+/// What names hosts and paths of others is for the operator's log.
+fn not_carried() -> Refused {
+    Refused::new(
+        StatusCode::BAD_GATEWAY,
+        "the source's playlist uses what this edge does not carry; its log says what",
+    )
 }
 
 fn refused(refusal: Refusal) -> Refused {
