@@ -251,9 +251,10 @@ impl Shared {
     /// A refusal, told apart where a source's playlist is what is wrong.
     fn said(&self, playlist: &Resource, refusal: Refusal) -> Refused {
         let parents = self.streams.routes.of(playlist.stream());
-        match refusal {
-            Refusal::Failed if parents.refuses(playlist) => not_carried(),
-            refusal => refused(refusal),
+        if refusal == Refusal::Failed && parents.refuses(playlist) {
+            not_carried()
+        } else {
+            refused(refusal)
         }
     }
 

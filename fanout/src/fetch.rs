@@ -131,9 +131,10 @@ impl Fetch {
 
     /// Forgets what is cached of a track: other media comes under the same names.
     pub(crate) fn forget_track(&self, track: &Track) {
-        self.cache.retain(|resource, _| match resource {
-            Resource::Object(stream, id, _) => (stream, id) != (&track.stream, &track.id),
-            _ => true,
+        self.cache.retain(|resource, _| {
+            let is_of = matches!(resource, Resource::Object(stream, id, _)
+                if (stream, id) == (&track.stream, &track.id));
+            !is_of
         });
     }
 

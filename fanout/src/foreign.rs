@@ -140,7 +140,7 @@ impl Names {
                 _ if line.is_empty() || line.starts_with('#') => out.push_str(whole),
                 _ => {
                     let track = self.rendition(&mut tracks, resolve(&self.playlist, line)?)?;
-                    out.push_str(&format!("{track}/media.m3u8\n"));
+                    out.push_str(&line::with_uri(whole, line, &format!("{track}/media.m3u8")));
                 }
             }
         }
@@ -156,67 +156,31 @@ impl Names {
         let parsed = playlist::parse(text)?;
         let base = self.tracks.get(id).ok_or(Error::NoTracks)?.playlist.clone();
         let mut out = String::with_capacity(text.len() + text.len() / 4);
-        let (mut msn, mut part, mut has_map) = (parsed.media_sequence, 0, false);
-        let mut found = Vec::new();
+        let mut reader = Reader {
+            base: &base,
+            msn: parsed.media_sequence,
+            part: 0,
+            has_map: false,
+            found: Vec::new(),
+        };
         for whole in text.split_inclusive('\n') {
             let line = whole.trim_end();
             let (tag, list) = line.split_once(':').unwrap_or((line, ""));
             let named = match tag {
-                "#EXT-X-PART" => {
-                    let name = Object::Part(cell(msn, part)?);
-                    part += 1;
-                    line::uri(list).map(|uri| (uri, name, "EXT-X-PART"))
-                }
-                "#EXT-X-MAP" => {
-                    has_map = true;
-                    init(&base, list)?.map(|(uri, name)| (uri, name, "EXT-X-MAP"))
-                }
-                "#EXT-X-PRELOAD-HINT" => match line::plain(list, "TYPE") {
-                    Some("PART") => {
-                        let name = Object::Part(cell(msn, part)?);
-                        line::uri(list).map(|uri| (uri, name, "EXT-X-PRELOAD-HINT"))
-                    }
-                    Some("MAP") => init(&base, list)?.map(|(uri, name)| (uri, name, "EXT-X-PRELOAD-HINT")),
-                    Some(_) | None => None,
+                "#EXT-X-RENDITION-REPORT" => match self.report(&base, list) {
+                    Some(named) => Some(named),
+                    None => continue,
                 },
-                "#EXT-X-RENDITION-REPORT" => {
-                    if let Some(report) = self.report(&base, whole, list) {
-                        out.push_str(&report);
-                    }
-                    continue;
-                }
-                "#EXT-X-KEY" => {
-                    let key = self.key(&base, list)?;
-                    let key = key.map(|(uri, id)| line::with_uri(whole, uri, &id.uri()));
-                    out.push_str(key.as_deref().unwrap_or(whole));
-                    continue;
-                }
-                _ if line.is_empty() || line.starts_with('#') => None,
-                _ => {
-                    let url = resolve(&base, line)?;
-                    let name = match is_text(&url) {
-                        true => Object::Vtt(msn),
-                        false if has_map && !url.path().ends_with(".ts") => Object::Segment(msn),
-                        false => return Err(Error::NoMap),
-                    };
-                    out.push_str(&name.uri());
-                    out.push('\n');
-                    found.push((name, url));
-                    (msn, part) = (msn.next(), 0);
-                    continue;
-                }
+                "#EXT-X-KEY" => self.key(&base, list)?.map(|(uri, id)| (uri, id.uri())),
+                _ if line.is_empty() || line.starts_with('#') => reader.tag(tag, list)?,
+                _ => Some((line, reader.segment(line)?)),
             };
             match named {
-                Some((_, _, tag)) if playlist::attribute(list, "BYTERANGE").is_some() => {
-                    return Err(Error::Range(tag));
-                }
-                Some((uri, name, _)) => {
-                    out.push_str(&line::with_uri(whole, uri, &name.uri()));
-                    found.push((name, resolve(&base, uri)?));
-                }
+                Some((uri, name)) => out.push_str(&line::with_uri(whole, uri, &name)),
                 None => out.push_str(whole),
             }
         }
+        let found = reader.found;
         let track = self.tracks.get_mut(id).ok_or(Error::NoTracks)?;
         track.learn(found, &parsed)?;
         Ok(out)
@@ -238,12 +202,12 @@ impl Names {
     }
 
     /// A rendition report in our names, if it is of a rendition that is listed.
-    fn report(&self, base: &Url, whole: &str, list: &str) -> Option<String> {
+    fn report<'a>(&self, base: &Url, list: &'a str) -> Option<(&'a str, String)> {
         let uri = line::uri(list)?;
         let url = resolve(base, uri).ok()?;
         let is_same = |other: &Url| *other == url || (other.path() == url.path() && url.query().is_none());
         let (track, _) = self.tracks.iter().find(|(_, track)| is_same(&track.playlist))?;
-        Some(line::with_uri(whole, uri, &sibling(track)))
+        Some((uri, sibling(track)))
     }
 
     /// A key that is fetched over HTTP, and our name for it; others are the player's own affair.
@@ -311,13 +275,57 @@ impl Track {
     }
 }
 
-/// An init segment, which is named after its URL.
-fn init<'a>(base: &Url, list: &'a str) -> Result<Option<(&'a str, Object)>, Error> {
-    let Some(uri) = line::uri(list) else {
-        return Ok(None);
-    };
-    let url = resolve(base, uri)?;
-    Ok(Some((uri, Object::Init(Hash(hash(url.as_str(), 0))))))
+/// Where in a media playlist it is read, and what it has named so far.
+struct Reader<'a> {
+    base: &'a Url,
+    msn: Msn,
+    part: u64,
+    has_map: bool,
+    found: Vec<(Object, Url)>,
+}
+
+impl Reader<'_> {
+    /// The URI of a tag that names something to fetch, and our name for it.
+    fn tag<'a>(&mut self, tag: &str, list: &'a str) -> Result<Option<(&'a str, String)>, Error> {
+        let Some(uri) = line::uri(list) else {
+            return Ok(None);
+        };
+        let (is_part, tag) = match (tag, line::plain(list, "TYPE")) {
+            ("#EXT-X-PART", _) => (true, "EXT-X-PART"),
+            ("#EXT-X-MAP", _) => (false, "EXT-X-MAP"),
+            ("#EXT-X-PRELOAD-HINT", Some("PART")) => (true, "EXT-X-PRELOAD-HINT"),
+            ("#EXT-X-PRELOAD-HINT", Some("MAP")) => (false, "EXT-X-PRELOAD-HINT"),
+            _ => return Ok(None),
+        };
+        if playlist::attribute(list, "BYTERANGE").is_some() {
+            return Err(Error::Range(tag));
+        }
+        let url = resolve(self.base, uri)?;
+        let name = if is_part {
+            Object::Part(cell(self.msn, self.part)?)
+        } else {
+            // Named after its URL: what is in it is not known yet.
+            Object::Init(Hash(hash(url.as_str(), 0)))
+        };
+        self.part += u64::from(is_part);
+        self.has_map |= !is_part;
+        let ours = name.uri();
+        self.found.push((name, url));
+        Ok(Some((uri, ours)))
+    }
+
+    fn segment(&mut self, uri: &str) -> Result<String, Error> {
+        let url = resolve(self.base, uri)?;
+        let name = match is_text(&url) {
+            true => Object::Vtt(self.msn),
+            false if self.has_map && !url.path().ends_with(".ts") => Object::Segment(self.msn),
+            false => return Err(Error::NoMap),
+        };
+        (self.msn, self.part) = (self.msn.next(), 0);
+        let ours = name.uri();
+        self.found.push((name, url));
+        Ok(ours)
+    }
 }
 
 fn is_text(url: &Url) -> bool {

@@ -97,7 +97,7 @@ impl Mirror {
             let asked = answer.await.unwrap_or(Err(Error::Shutdown));
             let round = match asked {
                 Ok(object) => self.take(object, &mut went_back).await,
-                Err(Error::Missing) if self.current().is_none() => return,
+                Err(Error::Missing | Error::Unnamed) if self.current().is_none() => return,
                 // The parent held us as long as it may: ask for the same again.
                 Err(error) if error.is_wait() => Round::Again,
                 // Said once where it is found out.

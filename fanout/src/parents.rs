@@ -56,9 +56,9 @@ pub(crate) struct Parents {
 /// How they are asked.
 enum Way {
     /// As one of ours, below its base URL.
-    Ours(Upstream),
+    Ours(Box<Upstream>),
     /// By the names that its playlists gave.
-    Theirs(Source),
+    Theirs(Box<Source>),
 }
 
 struct Parent {
@@ -71,13 +71,13 @@ impl Parents {
     pub(crate) fn new(parents: &[String], tier_secret: Option<&str>, meter: Meter) -> Self {
         let upstream = Upstream::new(tier_secret, meter.clone());
         let bases = parents.iter().map(|url| url.trim_end_matches('/').to_owned());
-        Self::asked(Way::Ours(upstream), bases, meter)
+        Self::asked(Way::Ours(Box::new(upstream)), bases, meter)
     }
 
     /// An origin that is not ours.
     pub(crate) fn of_source(source: Source, meter: Meter) -> Self {
         let base = source.playlist.to_string();
-        Self::asked(Way::Theirs(source), std::iter::once(base), meter)
+        Self::asked(Way::Theirs(Box::new(source)), std::iter::once(base), meter)
     }
 
     fn asked(way: Way, bases: impl Iterator<Item = String>, meter: Meter) -> Self {

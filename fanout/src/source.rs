@@ -74,9 +74,11 @@ impl Source {
         let asked = Instant::now();
         let response = self.client.request(request).await.map_err(Error::Connection)?;
         let object = read(response, asked).await?;
-        let bytes = match &resource {
-            Resource::Multivariant(_) | Resource::Media(..) => self.translated(&resource, &object.bytes)?,
-            _ => object.bytes,
+        let is_playlist = matches!(resource, Resource::Multivariant(_) | Resource::Media(..));
+        let bytes = if is_playlist {
+            self.translated(&resource, &object.bytes)?
+        } else {
+            object.bytes
         };
         Ok(Object {
             forms: Forms::of_recording(bytes.clone()),

@@ -39,7 +39,7 @@ fn renditions_get_names_of_ours_and_all_else_stays() {
         "#EXTM3U\r\n#EXT-X-VENDOR:x,URI=\"a\"\r\n\
          #EXT-X-MEDIA:TYPE=AUDIO,NAME=\"../Aud.m3u8\",GROUP-ID=\"a\",URI=\"{audio}/media.m3u8\",DEFAULT=YES\r\n\
          #EXT-X-MEDIA:TYPE=CLOSED-CAPTIONS,GROUP-ID=\"c\",INSTREAM-ID=\"CC1\"\r\n\
-         #EXT-X-STREAM-INF:BANDWIDTH=5,AUDIO=\"a\"\r\n{video}/media.m3u8\n"
+         #EXT-X-STREAM-INF:BANDWIDTH=5,AUDIO=\"a\"\r\n{video}/media.m3u8\r\n"
     );
     assert_eq!(ours, wanted);
     let media = Resource::Media(StreamId::new("s").unwrap(), TrackId::new(video).unwrap());

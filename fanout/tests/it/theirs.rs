@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
@@ -102,6 +103,8 @@ struct Origin {
     habits: Habits,
     /// Parts that are out.
     out: watch::Sender<usize>,
+    /// How often it began anew, with other media under the same names.
+    life: Arc<AtomicUsize>,
     asked: Arc<Mutex<Vec<String>>>,
 }
 
@@ -112,6 +115,7 @@ impl Origin {
             address: socket.local_addr().unwrap(),
             habits,
             out: watch::Sender::new(10),
+            life: Arc::default(),
             asked: Arc::default(),
         };
         let this = origin.clone();
@@ -185,15 +189,21 @@ impl Origin {
                 return Some(media.init.clone());
             }
             if let Some(number) = name.strip_prefix("whole.") {
-                return Some(segment(media, number.parse::<usize>().ok()? - FIRST));
+                let first = (number.parse::<usize>().ok()? - FIRST) * PARTS + self.shift();
+                return Some(segment(media.parts.get(first..first + PARTS)?));
             }
             let at: usize = name.strip_prefix("chunk@")?.parse().ok()?;
             let mut out = self.out.subscribe();
             let here = timeout(Duration::from_secs(10), out.wait_for(|out| *out > at)).await;
             here.ok()?.ok()?;
-            return media.parts.get(at).cloned();
+            return media.parts.get(at + self.shift()).cloned();
         }
         None
+    }
+
+    /// How far on the media is that it has.
+    fn shift(&self) -> usize {
+        self.life.load(Ordering::Relaxed) * 10
     }
 
     async fn wait_for(&self, query: &str) {
@@ -203,7 +213,11 @@ impl Origin {
         };
         if let Some(msn) = number("_HLS_msn").filter(|_| self.habits.blocks) {
             let wanted = (msn - FIRST) * PARTS + number("_HLS_part").unwrap_or(PARTS - 1);
-            self.out.subscribe().wait_for(|out| *out > wanted).await.unwrap();
+            self.out
+                .subscribe()
+                .wait_for(|out| *out > wanted || wanted > out + 2 * PARTS)
+                .await
+                .unwrap();
         }
     }
 
@@ -255,8 +269,7 @@ impl Origin {
 }
 
 /// More than its parts, as many origins have it.
-fn segment(media: &Media, number: usize) -> Bytes {
-    let parts = &media.parts[number * PARTS..(number + 1) * PARTS];
+fn segment(parts: &[Bytes]) -> Bytes {
     let all = std::iter::once(b"\0\0\0\x08free".as_slice()).chain(parts.iter().map(AsRef::as_ref));
     all.flatten().copied().collect::<Vec<u8>>().into()
 }

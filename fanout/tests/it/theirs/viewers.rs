@@ -249,3 +249,25 @@ async fn media_that_is_compressed_unasked_is_not_kept_as_media() {
     assert_eq!(reader.get(&format!("{video}/{init}")).await.status, 503);
     assert_eq!(reader.get(&format!("{video}/seg-1000.m4s")).await.status, 503);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_origin_that_begins_anew_is_not_answered_for_with_what_it_had() {
+    let origin = Origin::new(GOOD).await;
+    origin.out.send_replace(18);
+    let (reader, _running) = edge_of(origin.master()).await;
+    let [video, _] = tracks(&reader).await;
+    let before = reader.playlist(&video).await;
+    all_is_the_same(&reader, &origin, &video, &before, &origin.playlist("v")).await;
+    origin.life.store(1, Ordering::Relaxed);
+    origin.out.send_replace(6);
+    let believed = async {
+        while reader.playlist(&video).await.contains("seg-1002") {
+            sleep(Duration::from_millis(50)).await;
+        }
+    };
+    timeout(PATIENCE, believed)
+        .await
+        .expect("it is believed after three target durations");
+    let after = reader.playlist(&video).await;
+    all_is_the_same(&reader, &origin, &video, &after, &origin.playlist("v")).await;
+}
