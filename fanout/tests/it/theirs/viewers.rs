@@ -109,7 +109,7 @@ async fn two_viewers_see_what_an_origin_with_other_names_has_and_it_is_asked_onc
     let until = 30;
     let viewers: Vec<_> = [(&video, "v"), (&audio, "a"), (&video, "v"), (&audio, "a")]
         .map(|(track, kind)| {
-            tokio::spawn(watches(
+            TaskTracker::new().spawn(watches(
                 reader.clone(),
                 origin.clone(),
                 track.clone(),
