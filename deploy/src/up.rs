@@ -179,8 +179,8 @@ impl Up {
                 config.edge.parents = vec![format!("http://{origin}")];
             }
             anyhow::ensure!(
-                !config.edge.parents.is_empty(),
-                "edge.parents names nobody to mirror"
+                !config.edge.parents.is_empty() || !config.edge.sources.is_empty(),
+                "neither edge.parents nor edge.sources names anybody to mirror"
             );
             config.edge.home.get_or_insert_with(|| self.stream.clone());
             // Who starts it asks as one of its own: it has no token.

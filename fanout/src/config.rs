@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 
 pub use crate::clients::Clients;
 
+/// Sources of one edge.
+const SOURCES_MAX: usize = 64;
+
 /// `[edge]`
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -19,6 +22,8 @@ pub struct Config {
     pub https: Listen,
     /// Base URLs of parents, `http://HOST:PORT`, best first. Default: this process's origin.
     pub parents: Vec<String>,
+    /// `[[edge.sources]]`: streams of LL-HLS origins that are not ours, at most 64. Default none.
+    pub sources: Vec<Source>,
     /// Seconds a track is mirrored after its last viewer. Default 60.
     pub linger_s: u64,
     /// Connections at once on each listener. Default 16000; at the limit the longest idle are closed for newcomers,
@@ -42,6 +47,26 @@ pub struct Config {
     pub admission: Admission,
     /// Whether what players report (CMCD) is counted, and the watch page reports. Default true.
     pub telemetry: bool,
+}
+
+/// `[[edge.sources]]`: a stream of an origin that is not ours. What is under `/live/STREAM/` comes from there alone.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Source {
+    /// What viewers call it.
+    pub stream: StreamId,
+    /// Its multivariant playlist, or its only media playlist: `http://HOST:PORT/any/path.m3u8`. All it lists has to be on the
+    /// same host.
+    pub playlist: String,
+}
+
+impl Source {
+    /// The playlist's URL, if it is one that can be asked for.
+    pub(crate) fn url(&self) -> Option<url::Url> {
+        let url = url::Url::parse(&self.playlist).ok()?;
+        let plain = url.username().is_empty() && url.password().is_none() && url.fragment().is_none();
+        (url.scheme() == "http" && url.has_host() && plain).then_some(url)
+    }
 }
 
 /// `[edge.admission]`: who is served when not everybody can be. Near a limit the lowest class is refused first (API, archive,
@@ -146,6 +171,7 @@ impl Default for Config {
             http: all(8_080),
             https: all(8_443),
             parents: Vec::new(),
+            sources: Vec::new(),
             linger_s: 60,
             connections_max: 16_000,
             idle_s: 60,
@@ -185,6 +211,26 @@ impl Config {
             want(
                 good,
                 format!("edge.parents: `{parent}` is not of the form http://HOST:PORT"),
+            );
+        }
+        want(
+            self.sources.len() <= SOURCES_MAX,
+            format!("edge.sources: at most {SOURCES_MAX}"),
+        );
+        for (at, source) in self.sources.iter().enumerate() {
+            let url = &source.playlist;
+            want(
+                source.url().is_some(),
+                format!("edge.sources: `{url}` is not of the form http://HOST:PORT/PATH"),
+            );
+            let again = self
+                .sources
+                .iter()
+                .take(at)
+                .any(|other| other.stream == source.stream);
+            want(
+                !again,
+                format!("edge.sources: `{}` has two sources", source.stream),
             );
         }
         want(

@@ -175,7 +175,8 @@ impl Shared {
     async fn find(&self, resource: &Resource, query: &str) -> Result<Found, Refused> {
         match resource {
             Resource::Multivariant(stream) => {
-                let object = self.streams.multivariant(stream).await.map_err(refused)?;
+                let object = self.streams.multivariant(stream).await;
+                let object = object.map_err(|refusal| self.said(resource, refusal))?;
                 Ok(Found {
                     available_us: object.available_us,
                     age: Some(object.received.elapsed()),
@@ -245,8 +246,20 @@ impl Shared {
         }
     }
 
+    /// A refusal, told apart where a source's playlist is what is wrong.
+    fn said(&self, playlist: &Resource, refusal: Refusal) -> Refused {
+        let parents = self.streams.routes.of(playlist.stream());
+        if refusal == Refusal::Failed && parents.refuses(playlist) {
+            not_carried()
+        } else {
+            refused(refusal)
+        }
+    }
+
     async fn wait(&self, stream: &StreamId, id: &TrackId) -> Result<Wait<'_>, Refused> {
-        let track = self.streams.track(stream, id).await.map_err(refused)?;
+        let track = self.streams.track(stream, id).await;
+        let multivariant = Resource::Multivariant(stream.clone());
+        let track = track.map_err(|refusal| self.said(&multivariant, refusal))?;
         Ok(Wait {
             shared: self,
             track,
@@ -302,8 +315,20 @@ impl Wait<'_> {
         loop {
             match self.now() {
                 Some(now) => return Ok(now),
-                None => self.next(None, None).await?,
+                None => self.begun().await?,
             }
+        }
+    }
+
+    /// Waits for a first version, or for the reason why there will be none.
+    async fn begun(&self) -> Result<(), Refused> {
+        let (stream, id) = (&self.track.stream, &self.track.id);
+        let parents = self.shared.streams.routes.of(stream);
+        let playlist = Resource::Media(stream.clone(), id.clone());
+        tokio::select! {
+            biased;
+            () = parents.refusal(&playlist) => Err(not_carried()),
+            waited = self.next(None, None) => waited,
         }
     }
 
@@ -350,9 +375,7 @@ impl Wait<'_> {
             if version.may_have(cell) {
                 return self.fetch(Name::Part(cell)).await;
             }
-            // A track without parts will not get any.
-            let newest = version.newest().ok_or_else(|| unknown("no such part"))?;
-            match version.position.part(cell, newest) {
+            match version.part(cell) {
                 Verdict::Park => self.next(Some(&now), Some(held)).await?,
                 Verdict::Ready | Verdict::TooFar | Verdict::Unknown => return Err(unknown("no such part")),
             }
@@ -452,6 +475,14 @@ fn directives(query: &str) -> Result<Directives, Refused> {
 
 fn unknown(reason: &str) -> Refused {
     Refused::new(StatusCode::NOT_FOUND, reason)
+}
+
+/// What names hosts and paths of others is for the operator's log.
+fn not_carried() -> Refused {
+    Refused::new(
+        StatusCode::BAD_GATEWAY,
+        "the source's playlist uses what this edge does not carry; its log says what",
+    )
 }
 
 fn refused(refusal: Refusal) -> Refused {

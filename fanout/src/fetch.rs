@@ -14,8 +14,9 @@ use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::task::TaskTracker;
 
 use crate::metrics::{Extra, Meter};
-use crate::parents::{Ask, Kind, Parents};
+use crate::parents::{Ask, Kind};
 use crate::rewind;
+use crate::routes::Routes;
 use crate::track::{Promise, Track};
 use crate::upstream::{Error, Object};
 
@@ -23,7 +24,7 @@ use crate::upstream::{Error, Object};
 pub(crate) struct Fetch {
     flights: Mutex<Flights>,
     cache: Cache<Resource, Object, Bytes>,
-    parents: Arc<Parents>,
+    routes: Arc<Routes>,
     tasks: TaskTracker,
     wait: Duration,
     meter: Meter,
@@ -77,7 +78,7 @@ impl Weighter<Resource, Object> for Bytes {
 impl Fetch {
     /// `wait` bounds each upstream request.
     pub(crate) fn new(
-        parents: Arc<Parents>,
+        routes: Arc<Routes>,
         tasks: TaskTracker,
         limits: flight::Limits,
         cache_bytes: u64,
@@ -92,7 +93,7 @@ impl Fetch {
         Self {
             flights: Mutex::new(flights),
             cache,
-            parents,
+            routes,
             tasks,
             wait,
             meter,
@@ -126,6 +127,15 @@ impl Fetch {
     /// Forgets a cached object.
     pub(crate) fn forget(&self, resource: &Resource) {
         self.cache.remove(resource);
+    }
+
+    /// Forgets what is cached of a track: other media comes under the same names.
+    pub(crate) fn forget_track(&self, track: &Track) {
+        self.cache.retain(|resource, _| {
+            let is_of = matches!(resource, Resource::Object(stream, id, _)
+                if (stream, id) == (&track.stream, &track.id));
+            !is_of
+        });
     }
 
     fn lock(&self) -> MutexGuard<'_, Flights> {
@@ -195,15 +205,19 @@ impl Fetch {
                 Promise::Hinted => Kind::Hinted,
                 Promise::Listed | Promise::Gone => Kind::Prompt,
             };
-            let asked = self
-                .parents
-                .get(self.ask(resource, kind, silence(promise, seen.part_target)));
+            let asked = self.routes.of(resource.stream()).get(self.ask(
+                resource,
+                kind,
+                silence(promise, seen.part_target),
+            ));
             let error = match asked.await {
                 Ok(object) => return Ok(object),
                 Err(error) => error,
             };
             let until = since + seen.longest_wait;
             match promise {
+                // Nobody was asked, and nobody will be.
+                _ if matches!(error, Error::Unnamed) => return Err(error),
                 Promise::Gone => return Err(error),
                 // The stream stalls, and the parent held the request as long as it may.
                 Promise::Hinted if error.is_wait() && holds < HOLDS_MAX => {
@@ -233,7 +247,8 @@ impl Fetch {
         let asked = match &keep {
             Keep::Live(track, cell) => self.bring(resource, track, *cell).await,
             Keep::Cache | Keep::Fresh | Keep::Briefly => {
-                self.parents.get(self.ask(resource, Kind::Prompt, SILENCE)).await
+                let parents = self.routes.of(resource.stream());
+                parents.get(self.ask(resource, Kind::Prompt, SILENCE)).await
             }
         };
         let (landing, outcome) = match asked {
@@ -246,7 +261,7 @@ impl Fetch {
                 }
                 (Ok(object), Outcome::Landed)
             }
-            Err(Error::Missing) => (Err(Refusal::Missing), Outcome::Missing),
+            Err(Error::Missing | Error::Unnamed) => (Err(Refusal::Missing), Outcome::Missing),
             Err(error) => {
                 tracing::debug!(object = %resource.path(), error = &error as &dyn std::error::Error, "fetch failed");
                 (Err(Refusal::Failed), Outcome::Failed)

@@ -5,10 +5,15 @@ use std::time::Duration;
 use bytes::Bytes;
 use hls::id::{Cell, Msn, PartIndex};
 use hls::path::{Directives, Object, Skip};
-use hls::playlist::{self, Parsed, delta};
+use hls::playlist::{self, Parsed, Part, delta};
 use hls::reload::{Position, Verdict};
 
+use crate::foreign::{self, place};
 use crate::track::Listing;
+
+/// Segments of an origin that is not ours whose parts are kept when they are no longer listed (rfc8216bis §6.2.2: for three
+/// target durations).
+const SEGMENTS_KEPT: u64 = 3;
 
 /// One version of a parent's media playlist, as viewers get it.
 #[derive(Debug, Clone)]
@@ -194,11 +199,45 @@ impl Version {
         let (Some(oldest), Some(newest)) = (self.cells.first(), self.cells.last()) else {
             return false;
         };
+        if let (Some((first, _)), Some((msn, _))) = (place(*oldest), place(cell)) {
+            let is_listed = self.cells.binary_search(&cell).is_ok();
+            // Three target durations are three segments or more.
+            return is_listed || (cell < *oldest && msn.0.saturating_add(SEGMENTS_KEPT) >= first.0);
+        }
         // Inner parts are at least 0.85 of PART-TARGET long (rfc8216bis §4.4.4.9).
         let shortest = self.position.part_target.mul_f64(0.85).as_nanos().max(1);
         let kept = self.position.longest_wait().as_nanos().div_ceil(shortest);
         let kept = u64::try_from(kept).unwrap_or(u64::MAX);
         cell <= *newest && cell.0 >= oldest.0.saturating_sub(kept)
+    }
+
+    /// Verdict on a part that is not held and not listed.
+    pub(crate) fn part(&self, cell: Cell) -> Verdict {
+        let Some(newest) = self.newest() else {
+            // A track without parts will not get any.
+            return Verdict::Unknown;
+        };
+        match (place(newest), place(cell)) {
+            // Numbered by segment and index, so that they do not follow each other from one segment to the next.
+            (Some((last, part)), Some((msn, index))) if msn <= last.next() => {
+                let before = if msn == last { part } else { 0 };
+                let ahead = if cell > newest {
+                    index.saturating_sub(before)
+                } else {
+                    0
+                };
+                let begins = u64::from(msn > last);
+                self.position.part(Cell(newest.0 + ahead + begins), newest)
+            }
+            (Some(_), _) => Verdict::Unknown,
+            (None, _) => self.position.part(cell, newest),
+        }
+    }
+
+    /// The oldest part that is kept once it is no longer listed, where segments do not tell.
+    pub(crate) fn keeps_from(&self) -> Option<Cell> {
+        let (first, _) = place(*self.cells.first()?)?;
+        foreign::first_of(Msn(first.0.saturating_sub(SEGMENTS_KEPT)))
     }
 
     /// Whether a segment is listed, or was within the last window.
@@ -224,13 +263,15 @@ impl Version {
         maps
     }
 
-    /// Finished segments that are their parts, which are listed, one after the other.
+    /// Finished segments that are their parts, which are listed, one after the other; an origin that is not ours promises
+    /// no such thing.
     pub(crate) fn segments(&self) -> impl Iterator<Item = (Msn, Vec<Cell>)> {
         let numbered = (self.parsed.media_sequence.0..)
             .map(Msn)
             .zip(&self.parsed.segments);
         let finished = numbered.filter(|(_, segment)| {
-            segment.uri.is_some() && !segment.parts.is_empty() && !segment.is_sealed()
+            let is_ours = |part: &Part| cell(&part.uri).is_ok_and(|cell| place(cell).is_none());
+            segment.uri.is_some() && segment.parts.first().is_some_and(is_ours) && !segment.is_sealed()
         });
         finished.map(|(msn, segment)| {
             (
@@ -397,6 +438,35 @@ mod tests {
         let may = [25, 26, 41, 42].map(|n| version.may_have(Cell(n)));
         assert_eq!(may, [false, true, true, false]);
         assert!(!version.may_have_segment(Msn(10)), "it is still open");
+    }
+
+    #[test]
+    fn parts_of_other_origins_are_numbered_by_segment_and_index() {
+        let number = |(msn, index): (u64, u64)| Cell(foreign::first_of(Msn(msn)).unwrap().0 + index);
+        let listed = |at| part(number(at).0);
+        let text = format!(
+            "{}{}#EXTINF:2,\nseg-10.m4s\n{}",
+            listed((10, 0)),
+            listed((10, 1)),
+            listed((11, 0))
+        );
+        let version = version(&text);
+        let may = [(6, 0), (7, 5), (10, 1), (10, 2), (11, 0), (11, 1)].map(|at| version.may_have(number(at)));
+        assert_eq!(may, [false, true, true, false, true, false]);
+        let park = [(11, 1), (11, 7), (12, 0), (12, 99), (13, 0)]
+            .map(|at| version.part(number(at)) == Verdict::Park);
+        assert_eq!(
+            park,
+            [true, false, true, false, false],
+            "as far as the Advance Part Limit"
+        );
+        assert_eq!(version.part(Cell(44)), Verdict::Unknown);
+        assert_eq!(
+            version.segments().count(),
+            0,
+            "its segments may be more than their parts"
+        );
+        assert_eq!(version.keeps_from(), Some(number((7, 0))));
     }
 
     #[test]

@@ -15,6 +15,9 @@
 //! | `rewind` | the same for what has left the live window |
 //! | `parents` | which parent is asked, and when another one is |
 //! | `standing` | PURE: which parents are well |
+//! | `routes` | who is asked for a stream: our parents, or an origin that is not ours |
+//! | `source` | how an origin that is not ours is asked |
+//! | `foreign` | PURE: what it calls things, and what we do |
 //! | `upstream` | how a parent is asked |
 //! | `page` | the watch page |
 //! | `control` | what an operator sees and sets |
@@ -29,7 +32,8 @@
 //! - A viewer never causes an upstream request at the live edge: playlists and new parts come from mirrors only.
 //! - Everything else is fetched through `flight`, once, whoever asks and leaves; coalescing fails closed.
 //! - A version reaches viewers as the parent wrote it, byte for byte, or as its delta update makes it; what a delta
-//!   update leaves out of it is decided here, by the same code as at the origin.
+//!   update leaves out of it is decided here, by the same code as at the origin. Of an origin that is not ours the URIs
+//!   are ours, and the rest is its own.
 //! - A waiting viewer has a deadline and dies with its connection.
 //! - Names nobody publishes cost a bounded table and a bounded number of questions to the parent.
 
@@ -40,11 +44,14 @@ mod control;
 mod edge;
 mod fetch;
 mod follow;
+mod foreign;
 mod metrics;
 mod mirror;
 mod page;
 mod parents;
 mod rewind;
+mod routes;
+mod source;
 mod standing;
 mod streams;
 mod telemetry;

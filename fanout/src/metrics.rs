@@ -50,10 +50,14 @@ pub(crate) enum Fault {
     Nonsense,
     /// A playlist that ends before what was here.
     Back,
+    /// Compressed, which nobody asked for.
+    Encoded,
+    /// A source's playlist that uses what is not carried.
+    Refused,
 }
 
 /// Names of [`Fault`], in its order.
-const FAULTS: [&str; 7] = [
+const FAULTS: [&str; 9] = [
     "connection",
     "late",
     "status",
@@ -61,6 +65,8 @@ const FAULTS: [&str; 7] = [
     "body",
     "nonsense",
     "back",
+    "encoded",
+    "refused",
 ];
 
 /// Handles of the edge, made once.

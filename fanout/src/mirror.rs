@@ -97,9 +97,14 @@ impl Mirror {
             let asked = answer.await.unwrap_or(Err(Error::Shutdown));
             let round = match asked {
                 Ok(object) => self.take(object, &mut went_back).await,
-                Err(Error::Missing) if self.current().is_none() => return,
+                Err(Error::Missing | Error::Unnamed) if self.current().is_none() => return,
                 // The parent held us as long as it may: ask for the same again.
                 Err(error) if error.is_wait() => Round::Again,
+                // Said once where it is found out.
+                Err(Error::Refused(_)) => {
+                    request = Directives::default();
+                    Round::Again
+                }
                 Err(error) => {
                     let error = &error as &dyn std::error::Error;
                     tracing::warn!(stream = %self.track.stream, rendition = %self.track.id, error, "parent lost");
@@ -251,6 +256,7 @@ impl Mirror {
                 }
                 *went_back = None;
                 self.track.forget();
+                self.fetch.forget_track(&self.track);
                 self.meter.generations.increment(1);
                 before = None;
             }

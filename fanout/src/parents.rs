@@ -4,11 +4,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use hls::path::Resource;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::metrics::{Extra, Fault, Meter};
+use crate::source::Source;
 use crate::standing::Standing;
 use crate::upstream::{Error, Object, Upstream};
 
@@ -43,12 +45,20 @@ pub(crate) struct Ask {
 /// The parents of this edge.
 pub(crate) struct Parents {
     list: Vec<Parent>,
-    upstream: Upstream,
+    way: Way,
     /// Never held across an await.
     standing: Mutex<Standing>,
     /// What lost parents are asked for: the playlist that was answered last.
     sample: Mutex<Option<String>>,
     meter: Meter,
+}
+
+/// How they are asked.
+enum Way {
+    /// As one of ours, below its base URL.
+    Ours(Box<Upstream>),
+    /// By the names that its playlists gave.
+    Theirs(Box<Source>),
 }
 
 struct Parent {
@@ -59,16 +69,45 @@ struct Parent {
 
 impl Parents {
     pub(crate) fn new(parents: &[String], tier_secret: Option<&str>, meter: Meter) -> Self {
-        let parent = |url: &String| Parent {
-            base: url.trim_end_matches('/').to_owned(),
+        let upstream = Upstream::new(tier_secret, meter.clone());
+        let bases = parents.iter().map(|url| url.trim_end_matches('/').to_owned());
+        Self::asked(Way::Ours(Box::new(upstream)), bases, meter)
+    }
+
+    /// An origin that is not ours.
+    pub(crate) fn of_source(source: Source, meter: Meter) -> Self {
+        let base = source.playlist.to_string();
+        Self::asked(Way::Theirs(Box::new(source)), std::iter::once(base), meter)
+    }
+
+    fn asked(way: Way, bases: impl Iterator<Item = String>, meter: Meter) -> Self {
+        let parent = |base| Parent {
+            base,
             trip_us: AtomicU64::new(0),
         };
+        let list: Vec<_> = bases.map(parent).collect();
         Self {
-            list: parents.iter().map(parent).collect(),
-            upstream: Upstream::new(tier_secret, meter.clone()),
-            standing: Mutex::new(Standing::new(parents.len())),
+            way,
+            standing: Mutex::new(Standing::new(list.len())),
+            list,
             sample: Mutex::default(),
             meter,
+        }
+    }
+
+    /// Whether a playlist of a source is not passed on.
+    pub(crate) fn refuses(&self, playlist: &Resource) -> bool {
+        match &self.way {
+            Way::Ours(_) => false,
+            Way::Theirs(source) => source.refuses(playlist),
+        }
+    }
+
+    /// Waits until a playlist of a source is not passed on.
+    pub(crate) async fn refusal(&self, playlist: &Resource) {
+        match &self.way {
+            Way::Ours(_) => std::future::pending().await,
+            Way::Theirs(source) => source.refusal(playlist).await,
         }
     }
 
@@ -95,6 +134,9 @@ impl Parents {
     /// How many versions are asked for ahead, for news to be no later than its way here: a request has to be at the
     /// parent before what it asks for is.
     pub(crate) fn depth(&self, part_target: Duration) -> usize {
+        if matches!(self.way, Way::Theirs(_)) {
+            return 1;
+        }
         let first = self.standing().order().first().copied();
         let trip_us = first
             .and_then(|at| self.list.get(at))
@@ -137,7 +179,7 @@ impl Parents {
             return;
         };
         self.meter.extra(Extra::Probe);
-        let asked = timeout(PROBE_WAIT, self.upstream.get(&parent.base, &path, None)).await;
+        let asked = timeout(PROBE_WAIT, self.way.get(&parent.base, &path, None)).await;
         let well = matches!(&asked, Ok(Ok(object)) if object.bytes.starts_with(b"#EXTM3U"));
         if self.standing().probed(now(), at, well) {
             tracing::info!(parent = %parent.base, "parent is back");
@@ -209,7 +251,7 @@ impl Parents {
 
     async fn one(&self, at: usize, ask: &Ask) -> Result<Object, Error> {
         let parent = self.list.get(at).ok_or(Error::NoParent)?;
-        let asked = self.upstream.get(&parent.base, &ask.path, ask.query.as_deref());
+        let asked = self.way.get(&parent.base, &ask.path, ask.query.as_deref());
         let mut object = asked.await?;
         object.parent = at;
         if ask.kind == Kind::Version {
@@ -240,6 +282,15 @@ impl Parents {
 
     fn standing(&self) -> MutexGuard<'_, Standing> {
         self.standing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Way {
+    async fn get(&self, base: &str, path: &str, query: Option<&str>) -> Result<Object, Error> {
+        match self {
+            Self::Ours(upstream) => upstream.get(base, path, query).await,
+            Self::Theirs(source) => source.get(path, query).await,
+        }
     }
 }
 

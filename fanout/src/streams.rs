@@ -17,8 +17,8 @@ use crate::config::Config;
 use crate::fetch::{Fetch, Keep};
 use crate::metrics::Meter;
 use crate::mirror::Mirror;
-use crate::parents::Parents;
 use crate::rewind;
+use crate::routes::Routes;
 use crate::track::Track;
 use crate::upstream::Object;
 
@@ -39,7 +39,7 @@ pub(crate) struct Streams {
     pub(crate) fetch: Arc<Fetch>,
     /// What viewers rewind to.
     pub(crate) rewind: Arc<Fetch>,
-    parents: Arc<Parents>,
+    pub(crate) routes: Arc<Routes>,
     tasks: TaskTracker,
     shutdown: CancellationToken,
     pub(crate) meter: Meter,
@@ -56,15 +56,11 @@ struct Stream {
 impl Streams {
     pub(crate) fn new(config: &Config, tasks: TaskTracker, shutdown: CancellationToken) -> Arc<Self> {
         let meter = Meter::new();
-        let parents = Arc::new(Parents::new(
-            &config.parents,
-            config.tokens.tier_secret.as_deref(),
-            meter.clone(),
-        ));
-        tasks.spawn(Arc::clone(&parents).watch(shutdown.clone()));
+        let routes = Arc::new(Routes::new(config, &meter));
+        tasks.spawn(Arc::clone(routes.own()).watch(shutdown.clone()));
         let fetch = |limits, bytes| {
-            let parents = Arc::clone(&parents);
-            Fetch::new(parents, tasks.clone(), limits, bytes, OBJECT_WAIT, meter.clone())
+            let routes = Arc::clone(&routes);
+            Fetch::new(routes, tasks.clone(), limits, bytes, OBJECT_WAIT, meter.clone())
         };
         let names = flight::Limits {
             flights: 32,
@@ -79,7 +75,7 @@ impl Streams {
             rewind: Arc::new(fetch(rewind, config.dvr_cache_bytes)),
             names: Arc::new(fetch(names, 8 << 20)),
             fetch: Arc::new(fetch(flight::Limits::default(), config.cache_bytes)),
-            parents,
+            routes,
             tasks,
             shutdown,
             meter,
@@ -176,7 +172,7 @@ impl Streams {
         drop(tracks);
         let mirror = Mirror {
             track: Arc::clone(&track),
-            parents: Arc::clone(&self.parents),
+            parents: Arc::clone(self.routes.of(stream)),
             fetch: Arc::clone(&self.fetch),
             names: Arc::clone(&self.names),
             tasks: self.tasks.clone(),

@@ -202,6 +202,7 @@ impl Track {
         let oldest = Msn(version.parsed.media_sequence.0.saturating_sub(listed));
         live.segments = live.segments.split_off(&oldest);
         let kept = live.segments.values().flatten().min().copied();
+        let kept = version.keeps_from().or(kept);
         if let Some(kept) = kept {
             live.parts = live.parts.split_off(&kept);
         }

@@ -5,14 +5,17 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hls::delivery::AVAILABLE;
-use http::{Request, StatusCode, Uri};
+use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING};
+use http::{Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt as _, Empty, Limited};
+use hyper::body::Incoming;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use listen::playlist::Forms;
 use tokio::time::Instant;
 
+use crate::foreign;
 use crate::metrics::{Fault, Meter};
 use crate::rewind::Listed;
 use crate::tokens::TIER;
@@ -57,6 +60,12 @@ pub(crate) enum Error {
     Body(#[source] Box<dyn std::error::Error + Send + Sync>),
     #[error("not a URL")]
     Url(#[source] http::Error),
+    #[error("the answer is encoded ({0}), which nobody asked for")]
+    Encoded(String),
+    #[error("the playlist is refused")]
+    Refused(#[source] foreign::Error),
+    #[error("no playlist of the source names it")]
+    Unnamed,
     #[error("the parent lists it, and did not have it in time")]
     Overdue,
     #[error("shutting down")]
@@ -72,13 +81,15 @@ impl Error {
     /// Whether the parent itself is ill, whatever it was asked for.
     pub(crate) fn is_fault(&self) -> bool {
         match self {
-            Self::Connection(_) | Self::Body(_) => true,
+            Self::Connection(_) | Self::Body(_) | Self::Encoded(_) => true,
             Self::Status(status) => status.is_server_error() && !self.is_wait(),
             Self::NoParent
             | Self::Missing
             | Self::Late(_)
             | Self::Url(_)
             | Self::Overdue
+            | Self::Refused(_)
+            | Self::Unnamed
             | Self::Shutdown => false,
         }
     }
@@ -86,7 +97,9 @@ impl Error {
     /// What is counted for it.
     pub(crate) fn fault(&self) -> Fault {
         match self {
-            Self::Missing | Self::Overdue => Fault::Missing,
+            Self::Missing | Self::Overdue | Self::Unnamed => Fault::Missing,
+            Self::Encoded(_) => Fault::Encoded,
+            Self::Refused(_) => Fault::Refused,
             Self::Status(_) => Fault::Status,
             Self::Late(_) => Fault::Late,
             Self::Body(_) => Fault::Body,
@@ -107,9 +120,6 @@ pub(crate) struct Upstream {
 
 impl Upstream {
     pub(crate) fn new(tier_secret: Option<&str>, meter: Meter) -> Self {
-        let mut connector = HttpConnector::new();
-        connector.set_nodelay(true);
-        connector.set_connect_timeout(Some(CONNECT));
         let client = Client::builder(TokioExecutor::new())
             .http2_only(true)
             .timer(TokioTimer::new())
@@ -117,7 +127,7 @@ impl Upstream {
             .http2_initial_connection_window_size(WINDOW_BYTES * 4)
             .http2_keep_alive_interval(Duration::from_secs(10))
             .http2_keep_alive_timeout(Duration::from_secs(5))
-            .build(connector);
+            .build(connector());
         let mut id = [0; 8];
         // Only tells edges apart in books and logs; zeros would merge two of them there and nothing else.
         let _unnamed_is_fine = getrandom::fill(&mut id);
@@ -137,7 +147,9 @@ impl Upstream {
         }
         .parse()
         .map_err(|error: http::uri::InvalidUri| Error::Url(error.into()))?;
-        let mut request = Request::get(uri).header("ringside-child", &self.name);
+        let mut request = Request::get(uri)
+            .header("ringside-child", &self.name)
+            .header(ACCEPT_ENCODING, "identity");
         if let Some(secret) = &self.tier_secret {
             request = request.header(TIER, secret);
         }
@@ -145,31 +157,53 @@ impl Upstream {
         self.meter.upstream_requests.increment(1);
         let asked = Instant::now();
         let response = self.client.request(request).await.map_err(Error::Connection)?;
-        let trip = asked.elapsed();
-        match response.status() {
-            StatusCode::OK => {}
-            StatusCode::NOT_FOUND | StatusCode::GONE => return Err(Error::Missing),
-            other => return Err(Error::Status(other)),
-        }
-        let stamp = response
-            .headers()
-            .get(AVAILABLE)
-            .and_then(|value| value.to_str().ok());
-        let available_us = stamp.and_then(|text| text.parse().ok());
-        let bytes = Limited::new(response.into_body(), OBJECT_BYTES_MAX)
-            .collect()
-            .await;
-        let bytes = bytes.map_err(Error::Body)?.to_bytes();
-        Ok(Object {
-            forms: Forms::of_recording(bytes.clone()),
-            listed: Arc::default(),
-            bytes,
-            available_us,
-            received: Instant::now(),
-            parent: 0,
-            trip,
-        })
+        read(response, asked).await
     }
+}
+
+/// Connections to whoever is asked.
+pub(crate) fn connector() -> HttpConnector {
+    let mut connector = HttpConnector::new();
+    connector.set_nodelay(true);
+    connector.set_connect_timeout(Some(CONNECT));
+    connector
+}
+
+/// An answer, whole and as it is meant.
+pub(crate) async fn read(response: Response<Incoming>, asked: Instant) -> Result<Object, Error> {
+    let trip = asked.elapsed();
+    match response.status() {
+        StatusCode::OK => {}
+        StatusCode::NOT_FOUND | StatusCode::GONE => return Err(Error::Missing),
+        other => return Err(Error::Status(other)),
+    }
+    let encodings = response.headers().get_all(CONTENT_ENCODING);
+    if let Some(encoding) = encodings.into_iter().find(|encoding| *encoding != "identity") {
+        return Err(Error::Encoded(
+            String::from_utf8_lossy(encoding.as_bytes())
+                .chars()
+                .take(32)
+                .collect(),
+        ));
+    }
+    let stamp = response
+        .headers()
+        .get(AVAILABLE)
+        .and_then(|value| value.to_str().ok());
+    let available_us = stamp.and_then(|text| text.parse().ok());
+    let bytes = Limited::new(response.into_body(), OBJECT_BYTES_MAX)
+        .collect()
+        .await;
+    let bytes = bytes.map_err(Error::Body)?.to_bytes();
+    Ok(Object {
+        forms: Forms::of_recording(bytes.clone()),
+        listed: Arc::default(),
+        bytes,
+        available_us,
+        received: Instant::now(),
+        parent: 0,
+        trip,
+    })
 }
 
 /// A header that no log shows and no table of HPACK keeps.

@@ -28,4 +28,6 @@ mod stage;
 #[cfg(test)]
 mod telemetry;
 #[cfg(test)]
+mod theirs;
+#[cfg(test)]
 mod tokens;

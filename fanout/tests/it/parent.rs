@@ -20,6 +20,8 @@ use tokio_util::task::TaskTracker;
 pub(crate) enum Act {
     /// The origin's answer, all of it.
     Pass,
+    /// The same, said to be gzip.
+    Encoded,
     /// The same, without our headers and with another text.
     Edit(fn(String) -> String),
     /// The same for the path alone: no directive is understood.
@@ -112,6 +114,12 @@ impl Parent {
             Act::Silence => std::future::pending().await,
             Act::Pass => {
                 let (parts, bytes) = self.origin_says(&target).await;
+                http::Response::from_parts(parts, full(bytes))
+            }
+            Act::Encoded => {
+                let (mut parts, bytes) = self.origin_says(&target).await;
+                let gzip = http::HeaderValue::from_static("gzip");
+                parts.headers.insert(http::header::CONTENT_ENCODING, gzip);
                 http::Response::from_parts(parts, full(bytes))
             }
             Act::Edit(edit) | Act::Plain(edit) => {

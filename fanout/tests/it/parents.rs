@@ -89,6 +89,27 @@ async fn a_lost_parent_is_replaced_at_once_and_comes_back_when_it_has_been_well_
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_parent_that_compresses_unasked_is_not_believed() {
+    let mut stage = Stage::running(21).await;
+    let (first, second) = (
+        Parent::of(stage.reader.origin).await,
+        Parent::of(stage.reader.origin).await,
+    );
+    let parents = urls(&[&first, &second]);
+    let (reader, _running) = edge_of(&stage, first.address, |config| config.parents = parents).await;
+    caught_up(&stage, &reader).await;
+    assert_eq!(second.asked("").len(), 0, "nobody needs it");
+    first.rule(|_| Act::Encoded);
+    for _ in 0..3 {
+        let part = format!("360p/part-{}.m4s", stage.next);
+        stage.feed(1).await;
+        caught_up(&stage, &reader).await;
+        assert_eq!(reader.get(&part).await.body, stage.reader.get(&part).await.body);
+    }
+    assert!(second.asked("_HLS_msn").len() >= 3);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_listed_part_that_is_missing_is_had_from_another_parent() {
     let mut stage = Stage::running(21).await;
     let (first, second) = (

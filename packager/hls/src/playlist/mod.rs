@@ -18,10 +18,10 @@ use crate::path::KeyId;
 pub use date::{DateRange, Place, Splice, Trigger, Value};
 pub use dvr::{Dvr, Kind, SEGMENTS_PER_CHUNK};
 pub use frames::{Frame, Range};
+pub(crate) use parse::attributes;
 pub use parse::{
-    Error, NUMBER_MAX, PLAYLIST_BYTES_MAX, Parsed, SECONDS_MAX, Segment as ParsedSegment, parse,
+    Error, NUMBER_MAX, PLAYLIST_BYTES_MAX, Parsed, SECONDS_MAX, Segment as ParsedSegment, attribute, parse,
 };
-pub(crate) use parse::{attribute, attributes};
 pub use steering::Steering;
 pub use subtitles::subtitles;
 

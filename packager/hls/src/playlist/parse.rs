@@ -332,7 +332,7 @@ fn plain<'a>(list: &'a str, name: &str) -> Option<&'a str> {
 }
 
 /// The value of an attribute, quotes included. Commas inside quotes do not end a value.
-pub(crate) fn attribute<'a>(list: &'a str, name: &str) -> Option<&'a str> {
+pub fn attribute<'a>(list: &'a str, name: &str) -> Option<&'a str> {
     let mut rest = list;
     while !rest.is_empty() {
         let (key, after) = rest.split_once('=')?;
