@@ -400,12 +400,9 @@ impl Machine {
         self.album.unkept()
     }
 
-    /// First cell that playlists list.
-    pub(crate) fn first_listed(&self) -> Cell {
-        self.shape
-            .grid
-            .first_cell(self.timeline.oldest())
-            .max(self.opening)
+    /// First segment that playlists list.
+    pub(crate) fn first_listed(&self) -> Msn {
+        self.timeline.oldest()
     }
 
     pub(crate) fn end(&mut self) -> Progress {

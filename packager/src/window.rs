@@ -452,14 +452,15 @@ impl Stream {
         let machine = machine.as_ref()?;
         let shelf = self.shelf_of(machine).filter(|_| is_offered);
         let grid = machine.shape().grid;
-        let recorded = shelf.as_ref().and_then(|shelf| shelf.first());
-        let first = recorded.map(|msn| grid.first_cell(msn).max(machine.opening()));
-        let first = first.unwrap_or_else(|| machine.first_listed());
-        let listed = grid.msn(first)..=machine.whole()?;
+        let (first, zero) = shelf.as_ref().and_then(|shelf| shelf.start()).unwrap_or_else(|| {
+            let first = machine.first_listed();
+            (first, hls::thumbnails::begin(&grid, first))
+        });
+        let listed = first..=machine.whole()?;
         let mut msns = shelf.map(|shelf| shelf.pictures()).unwrap_or_default();
         msns.extend(machine.pictures());
         let msns = msns.into_iter().filter(|msn| listed.contains(msn));
-        Some(hls::thumbnails::track(&grid, first, msns))
+        Some(hls::thumbnails::track(&grid, zero, msns))
     }
 
     /// A picture that is not only on disk.

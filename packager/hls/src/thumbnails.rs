@@ -7,18 +7,16 @@
 
 use std::time::Duration;
 
-use crate::id::{Cell, Msn};
+use crate::id::Msn;
 use crate::path::{thumbnail, thumbnail_of};
 use crate::time::{Grid, date_time};
 
 /// Segments over which a picture stands where the next ones have none.
 const REACH: u64 = 4;
 
-/// The track of these pictures, oldest first, of a playlist whose first segment begins with the cell `first`.
-pub fn track(grid: &Grid, first: Cell, pictures: impl IntoIterator<Item = Msn>) -> String {
-    let time = |cell| grid.frame_time(grid.first_frame(cell));
-    let zero = time(first);
-    let begin = |msn| time(grid.first_cell(msn)).saturating_sub(zero);
+/// The track of these pictures, oldest first, of a playlist whose first segment begins at `zero` of program time.
+pub fn track(grid: &Grid, zero: Duration, pictures: impl IntoIterator<Item = Msn>) -> String {
+    let begin = |msn| begin(grid, msn).saturating_sub(zero);
     let mut out = format!(
         "WEBVTT\n\nNOTE\n#EXT-X-TARGETDURATION:{}\n#EXT-X-PROGRAM-DATE-TIME:{}\n",
         grid.target_duration().as_secs(),
@@ -36,6 +34,11 @@ pub fn track(grid: &Grid, first: Cell, pictures: impl IntoIterator<Item = Msn>) 
         );
     }
     out
+}
+
+/// Program time at which a segment begins.
+pub fn begin(grid: &Grid, msn: Msn) -> Duration {
+    grid.frame_time(grid.first_frame(grid.first_cell(msn)))
 }
 
 /// The first and the last picture of a track.
@@ -62,7 +65,7 @@ mod tests {
     #[test]
     fn cues_are_of_segments_and_reach_over_a_few_without_a_picture() {
         let msns = [1_800, 1_801, 1_803, 1_900].map(Msn);
-        let text = track(&grid(), Cell(1_800 * 4), msns);
+        let text = track(&grid(), Duration::from_secs(3_600), msns);
         let expected = "WEBVTT\n\nNOTE\n#EXT-X-TARGETDURATION:2\n#EXT-X-PROGRAM-DATE-TIME:2024-01-01T01:00:00.000Z\n\n\
                         00:00:00.000 --> 00:00:02.000\nthumb-1800.jpg\n\n\
                         00:00:02.000 --> 00:00:06.000\nthumb-1801.jpg\n\n\
@@ -74,14 +77,18 @@ mod tests {
 
     #[test]
     fn zero_is_where_the_playlist_begins_also_in_mid_segment() {
-        let text = track(&grid(), Cell(1_800 * 4 + 1), [Msn(1_800), Msn(1_801)]);
+        let text = track(
+            &grid(),
+            Duration::from_millis(3_600_500),
+            [Msn(1_800), Msn(1_801)],
+        );
         assert!(text.contains("DATE-TIME:2024-01-01T01:00:00.500Z\n"), "{text}");
         assert!(text.contains("\n00:00:00.000 --> 00:00:01.500\n"), "{text}");
     }
 
     #[test]
     fn no_pictures_are_a_track_too() {
-        let text = track(&grid(), Cell(0), []);
+        let text = track(&grid(), Duration::ZERO, []);
         assert!(text.starts_with("WEBVTT\n\nNOTE\n") && !text.contains("-->"));
         assert_eq!(range(&text), None);
     }

@@ -259,9 +259,9 @@ impl Shelf {
         self.tracks().iter().any(|id| self.has(id, msn))
     }
 
-    /// First segment that is listed.
-    pub(crate) fn first(&self) -> Option<Msn> {
-        self.look(Recording::first)
+    /// First segment that is listed, and the program time at which it begins.
+    pub(crate) fn start(&self) -> Option<(Msn, Duration)> {
+        self.look(|recording| recording.first().zip(recording.start()))
     }
 
     /// Whether there is a picture of a segment.
