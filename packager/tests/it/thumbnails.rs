@@ -53,6 +53,12 @@ async fn seen(reader: &Reader, msns: &[u64], length: usize) {
     }
 }
 
+/// The first date in a text.
+fn dated(text: &str) -> Option<&str> {
+    text.lines()
+        .find(|line| line.starts_with("#EXT-X-PROGRAM-DATE-TIME"))
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn pictures_are_a_track_of_what_can_be_rewound_to() {
     let mut stage = Stage::set(grid(Profile::Low, 30, 1, 48_000), |_| {}).await;
@@ -74,16 +80,11 @@ async fn pictures_are_a_track_of_what_can_be_rewound_to() {
         assert_eq!(track.headers["content-type"], "text/vtt");
         assert_eq!(track.headers["cache-control"], "public, max-age=1");
         let text = String::from_utf8(track.body.to_vec()).unwrap();
-        let cue = format!("\n00:00:04.000 --> 00:00:06.000\nthumb-{}.jpg\n", FIRST_MSN + 2);
+        // The live playlist begins with four segments of GAP.
+        let cue = format!("\n00:00:12.000 --> 00:00:14.000\nthumb-{}.jpg\n", FIRST_MSN + 2);
         assert!(text.starts_with("WEBVTT\n\nNOTE\n#EXT-X-TARGETDURATION:2\n#EXT-X-PROGRAM-DATE-TIME:"));
         assert!(text.contains(&cue), "{text}");
         let playlist = reader.playlist("360p").await;
-        let dated = |text: &str| {
-            let line = text
-                .lines()
-                .find(|line| line.starts_with("#EXT-X-PROGRAM-DATE-TIME"));
-            line.map(str::to_owned)
-        };
         assert_eq!(
             dated(&text),
             dated(&playlist),
@@ -112,6 +113,10 @@ async fn a_restart_keeps_them() {
     kept(&stage, FIRST_MSN + 79).await;
     let before = listed(&stage.reader).await;
     assert_eq!(before, (FIRST_MSN..FIRST_MSN + 80).collect::<Vec<_>>());
+    let track = stage.reader.get("thumbnails.vtt").await.text();
+    let recording = stage.reader.get("360p/dvr.m3u8").await.text();
+    assert_eq!(dated(&track), dated(&recording), "zero is where it begins");
+    assert!(track.contains("\n00:00:00.000 --> 00:00:02.000\n"), "{track}");
     // Those that have left the live window are on disk alone.
     seen(&stage.reader, &before, 1_000).await;
     process.kill();
