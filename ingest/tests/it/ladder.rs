@@ -247,7 +247,7 @@ async fn operators_see_and_hear_what_goes_out() {
         of_slate.freeze_seconds > 1.5 && of_slate.silence_seconds > 1.5,
         "{of_slate:?}"
     );
-    assert_ne!(control.thumbnail(&stream).await, Some(first));
+    assert_ne!(control.thumbnail(&stream).await, Some(first.clone()));
     let other = hls::id::StreamId::new("other").unwrap();
     assert_eq!(control.thumbnail(&other).await, None);
     let (packager, _) = stage.strike().await;
