@@ -194,7 +194,11 @@ pub(crate) fn class(streams: &Streams, resource: &Resource, query: &str) -> (Cla
                 (false, false) => (Class::Playlist, false),
             }
         }
-        Resource::Dvr(_) | Resource::DvrMedia(..) | Resource::Frames(..) => (Class::Dvr, false),
+        Resource::Dvr(_)
+        | Resource::DvrMedia(..)
+        | Resource::Frames(..)
+        | Resource::Thumbnails(_)
+        | Resource::Thumbnail(..) => (Class::Dvr, false),
         Resource::Vod(_, _, leaf) => (Class::Archive, matches!(leaf, Leaf::Object(..))),
         Resource::Key(..) | Resource::Object(_, _, Object::Part(_) | Object::Init(_)) => (Class::Live, true),
         Resource::Object(stream, id, Object::Segment(msn) | Object::Vtt(msn)) => {

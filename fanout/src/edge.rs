@@ -97,7 +97,13 @@ impl Edge {
         let response = match found {
             Ok(found) => {
                 // A multivariant playlist alone is not playing yet.
-                if !matches!(resource, Resource::Multivariant(_) | Resource::Dvr(_)) {
+                if !matches!(
+                    resource,
+                    Resource::Multivariant(_)
+                        | Resource::Dvr(_)
+                        | Resource::Thumbnails(_)
+                        | Resource::Thumbnail(..)
+                ) {
                     shared.gate.now_watches(&viewer);
                 }
                 found.ready(request.headers()).await;
@@ -111,9 +117,11 @@ impl Edge {
             | Resource::Dvr(_)
             | Resource::DvrMedia(..)
             | Resource::Frames(..)
+            | Resource::Thumbnails(_)
             | Resource::Vod(_, _, Leaf::Multivariant | Leaf::Media(_)) => PLAYLIST,
             Resource::Object(_, _, Name::Part(_)) => PART,
             Resource::Key(..)
+            | Resource::Thumbnail(..)
             | Resource::Object(_, _, Name::Init(_) | Name::Segment(_) | Name::Vtt(_))
             | Resource::Vod(_, _, Leaf::Object(..)) => OBJECT,
         };
@@ -187,6 +195,10 @@ impl Shared {
                 let object = self.streams.key(resource).await.map_err(refused)?;
                 Ok(Found::key(object.bytes.into()))
             }
+            Resource::Thumbnails(stream) => rewind::thumbnails(&self.streams, stream).await.map_err(refused),
+            Resource::Thumbnail(stream, msn) => rewind::thumbnail(&self.streams, stream, *msn)
+                .await
+                .map_err(refused),
             Resource::Media(stream, id) => {
                 let directives = directives(query)?;
                 self.wait(stream, id).await?.playlist(&directives).await

@@ -95,7 +95,12 @@ impl Names {
             Resource::Media(_, track) => self.tracks.get(track).map(|track| &track.playlist),
             Resource::Object(_, track, object) => self.tracks.get(track)?.objects.get(object),
             Resource::Key(_, id) => self.keys.get(id),
-            Resource::Dvr(_) | Resource::DvrMedia(..) | Resource::Frames(..) | Resource::Vod(..) => None,
+            Resource::Dvr(_)
+            | Resource::DvrMedia(..)
+            | Resource::Frames(..)
+            | Resource::Vod(..)
+            | Resource::Thumbnails(_)
+            | Resource::Thumbnail(..) => None,
         }
     }
 

@@ -34,6 +34,48 @@ pub(crate) async fn playlist(
     })
 }
 
+/// How many segments newer than the newest that is listed a picture may be: what another edge lists already.
+const NEWER: u64 = 8;
+
+/// A stream's thumbnail track; half a target duration old at most.
+pub(crate) async fn thumbnails(streams: &Streams, stream: &StreamId) -> Result<Found, Refusal> {
+    let object = pictures(streams, stream).await?;
+    let target_duration = target_duration(&object.bytes).unwrap_or_default();
+    Ok(Found {
+        age: Some(object.received.elapsed()),
+        ..Found::thumbnails(object.forms.form(None), target_duration)
+    })
+}
+
+/// A picture of a segment. Whoever makes numbers up asks the track, and no parent.
+pub(crate) async fn thumbnail(streams: &Streams, stream: &StreamId, msn: Msn) -> Result<Found, Refusal> {
+    let resource = Resource::Thumbnail(stream.clone(), msn);
+    let object = match streams.rewind.peek(&resource) {
+        Some(object) => object,
+        None => {
+            let track = pictures(streams, stream).await?;
+            let text = std::str::from_utf8(&track.bytes).unwrap_or_default();
+            let is_listed = hls::thumbnails::range(text).is_some_and(|(first, last)| {
+                let from = first.0.saturating_sub(SEGMENTS_PER_CHUNK);
+                (from..=last.0.saturating_add(NEWER)).contains(&msn.0)
+            });
+            if !is_listed {
+                return Err(Refusal::Missing);
+            }
+            streams.rewind.get(&resource, Keep::Cache).await?
+        }
+    };
+    Ok(Found {
+        age: Some(object.received.elapsed()),
+        ..Found::picture(object.bytes.into(), Duration::ZERO)
+    })
+}
+
+async fn pictures(streams: &Streams, stream: &StreamId) -> Result<Object, Refusal> {
+    let resource = Resource::Thumbnails(stream.clone());
+    streams.rewind.get(&resource, Keep::Fresh).await
+}
+
 /// Names that a recording's playlist lists. Whoever makes names up asks this, and no parent.
 #[derive(Debug, Default)]
 pub(crate) struct Listed {

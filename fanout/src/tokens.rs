@@ -246,7 +246,11 @@ fn begins(resource: &Resource, query: &str, plays: impl FnOnce() -> bool) -> boo
             let directives = Directives::parse(query).unwrap_or_default();
             directives.wait.is_none() && !plays()
         }
-        Resource::Key(..) | Resource::Object(..) | Resource::Vod(_, _, Leaf::Object(..)) => false,
+        Resource::Key(..)
+        | Resource::Object(..)
+        | Resource::Thumbnails(_)
+        | Resource::Thumbnail(..)
+        | Resource::Vod(_, _, Leaf::Object(..)) => false,
     }
 }
 

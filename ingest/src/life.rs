@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use hls::id::StreamId;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -29,7 +30,7 @@ use crate::pipeline::thumbnail::Thumbnails;
 use crate::pipeline::{self, ladder::Ladder};
 use crate::program::{Program, wall};
 use crate::push::replay::Replay;
-use crate::switcher::{Ended, Mixer, Switcher};
+use crate::switcher::{Ended, Mixer, State, Switcher};
 
 /// What packagers may take to read the end of a life that ended in order.
 const CLOSING_MAX: Duration = Duration::from_millis(500);
@@ -124,8 +125,8 @@ impl Life {
             .filter_map(|index| rungs.get_mut(index)?.take())
             .collect();
         let watcher = blueprint.watcher(&mixer)?;
-        let state = mixer.state.clone();
-        made.ladder.on_thumbnail(move |jpeg| state.keep_thumbnail(jpeg))?;
+        made.ladder
+            .on_thumbnail(show(mixer.state.clone(), program, replay.clone()))?;
         made.ladder.play(fail)?;
         let ladder = Arc::new(made.ladder);
         let switcher = Switcher {
@@ -162,11 +163,11 @@ impl Life {
         let opened = blueprint.open(&plan, start, &stop)?;
         let outlets = (0..plan.tracks()).map(|index| blueprint.outlet(index, &opened));
         relay.open(outlets.collect());
-        let state = mixer.state.clone();
+        let show = show(mixer.state.clone(), opened.program, opened.replay.clone());
         let passer = Passer {
             watcher: blueprint.watcher(&mixer)?,
             replay: opened.replay.clone(),
-            thumbnails: Thumbnails::new(&plan, move |jpeg| state.keep_thumbnail(jpeg))?,
+            thumbnails: Thumbnails::new(&plan, show)?,
             mixer,
             program: opened.program,
             boarding,
@@ -226,6 +227,18 @@ impl Life {
         });
         let mixer = joined.await.map_err(|e| Error::System(e.to_string())).flatten();
         (ended, mixer)
+    }
+}
+
+/// Takes pictures of what goes out, for operators and for packagers.
+fn show(state: Arc<State>, program: Program, replay: Arc<Replay>) -> impl Fn(u64, Bytes) + Send + 'static {
+    move |running_ns, jpeg| {
+        let frame = program.frame_of_running(running_ns);
+        let cell = program
+            .grid
+            .cell_of_frame(program.first_frame.saturating_add(frame));
+        replay.picture(cell, jpeg.clone());
+        state.keep_thumbnail(jpeg);
     }
 }
 

@@ -67,6 +67,12 @@ pub(crate) struct Metrics {
     pub(crate) units_dropped: Counter,
     /// Jumps of encoders' time stamps that were put right.
     pub(crate) stamps_jumped: Counter,
+    /// Pictures sent to packagers.
+    pub(crate) thumbnails_sent: Counter,
+    /// Pictures that gave way to newer ones because media had to be sent.
+    pub(crate) thumbnails_dropped: Counter,
+    /// Pictures too large to be sent.
+    pub(crate) thumbnails_unfit: Counter,
     /// Cues sent on to packagers.
     pub(crate) cues_sent: Counter,
     /// Cues that said what was known.
@@ -119,7 +125,12 @@ impl Metrics {
         describe();
         let id = || stream.as_str().to_owned();
         let cues = |outcome| counter!("ringside_ingest_cues_total", "stream" => id(), "outcome" => outcome);
+        let thumbnails =
+            |outcome| counter!("ringside_ingest_thumbnails_total", "stream" => id(), "outcome" => outcome);
         Self {
+            thumbnails_sent: thumbnails("sent"),
+            thumbnails_dropped: thumbnails("dropped"),
+            thumbnails_unfit: thumbnails("unfit"),
             captions_lost: counter!("ringside_ingest_captions_lost_total", "stream" => id()),
             cues_sent: cues("sent"),
             cues_repeated: cues("repeated"),
@@ -363,6 +374,10 @@ fn describe() {
     describe_counter!(
         "ringside_ingest_cues_total",
         "Cues of encoders and operators, by what became of them"
+    );
+    describe_counter!(
+        "ringside_ingest_thumbnails_total",
+        "Pictures for packagers, by what became of them: sent, dropped for media, unfit (over 64 KiB)"
     );
     describe_counter!(
         "ringside_ingest_unwatched_ticks_total",

@@ -79,7 +79,7 @@ impl Passer {
             self.watcher
                 .show(n, self.program.grid.frame_time(n), &picture, &sound);
             if n.is_multiple_of(self.program.grid.frame_at(THUMBNAIL_EVERY).max(1)) {
-                self.thumbnails.take(picture);
+                self.thumbnails.take(self.program.grid.frame_time(n), picture);
             }
         }
         let passed = &self.boarding.contribution;

@@ -105,7 +105,7 @@ fn event_of(dir: &Path) -> io::Result<Event> {
     let files = disk::list(dir)?;
     let number = |name: &str| match disk::named(name) {
         Named::Segment(msn) => Some(msn.0),
-        Named::Journal(_) | Named::Other => None,
+        Named::Journal(_) | Named::Picture(_) | Named::Other => None,
     };
     let numbers: Vec<u64> = files.iter().filter_map(|(name, _)| number(name)).collect();
     let segments = numbers.len() as u64;

@@ -183,6 +183,7 @@ fn take(ticket: &Ticket, message: Message) -> Result<bool, Ended> {
         Message::Watermark { track, cell } => Ok(stream.watermark(generation, track, cell)),
         Message::Gap { track, cell } => Ok(stream.gap(generation, track, cell)),
         Message::Cue(cue) => Ok(stream.cue(generation, &cue)),
+        Message::Thumbnail { cell, jpeg } => Ok(stream.thumbnail(generation, cell, jpeg)),
         Message::End => Ok(stream.end(generation)),
         Message::Challenge(_) | Message::Hello(_) | Message::Resume(_) | Message::Refuse(_) => {
             Err(Ended::OutOfPlace)

@@ -14,6 +14,7 @@
 //! | `window` | which bytes and playlists exist right now |
 //! | `spool` | what is on disk: for a restart, and for rewinding |
 //! | [`subtitles`] | which cues there are, and what segments say of them |
+//! | `thumbnails` | PURE: which pictures of segments there are in memory |
 //! | `origin` | what an HTTP request is answered |
 //! | `rewind` | the same for what is on disk |
 //! | [`archive`] | what is in the object store, for good |
@@ -49,6 +50,7 @@ mod rewind;
 mod spool;
 mod steering;
 pub mod subtitles;
+mod thumbnails;
 mod window;
 
 use std::net::SocketAddr;

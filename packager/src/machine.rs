@@ -23,6 +23,7 @@ use crate::encryption::Rule;
 use crate::encryption::guard::{Guard, Joiner, Seal};
 use crate::multivariant::{has_one_kind_of_sound, multivariant};
 use crate::spool::{self, Loaded};
+use crate::thumbnails::{Album, Taken as Pictured};
 use crate::window::{Last, Refusal, Text, Track, View};
 
 /// A stream as its ladders feed it, one after the other, as this packager knows it.
@@ -51,6 +52,7 @@ pub(crate) struct Machine {
     life: Option<Arc<spool::Life>>,
     /// Cues since the last publication, for the spool.
     cues: Vec<Cue>,
+    album: Album,
 }
 
 /// A ladder before its first unit.
@@ -148,6 +150,7 @@ impl Machine {
             }),
             life: None,
             cues: Vec::new(),
+            album: Album::default(),
         })
     }
 
@@ -190,6 +193,7 @@ impl Machine {
             coming: None,
             life: Some(Arc::clone(life)),
             cues: Vec::new(),
+            album: Album::default(),
         };
         machine.retain();
         Some(machine)
@@ -368,6 +372,39 @@ impl Machine {
         marked
     }
 
+    /// What a cell shows, small; the first picture of a segment counts.
+    pub(crate) fn picture(&mut self, cell: Cell, jpeg: Bytes, is_kept: impl FnOnce(Msn) -> bool) -> Pictured {
+        let grid = &self.shape.grid;
+        let msn = grid.msn(cell);
+        // What is encrypted is not to be seen without a key.
+        if self.guard.seal(msn).is_some() {
+            return Pictured::Refused;
+        }
+        let newest = self.timeline.newest().unwrap_or(self.wanted);
+        let around = grid.msn(self.timeline.retained())..=grid.msn(newest);
+        self.album.take(msn, jpeg, around, is_kept)
+    }
+
+    /// The picture of a segment that may still be fetched.
+    pub(crate) fn pictured(&self, msn: Msn) -> Option<Bytes> {
+        self.album.get(msn)
+    }
+
+    /// Segments of which there is a picture here.
+    pub(crate) fn pictures(&self) -> impl Iterator<Item = Msn> {
+        self.album.msns()
+    }
+
+    /// Pictures since they were last taken, for the spool.
+    pub(crate) fn take_pictures(&mut self) -> Vec<(Msn, Bytes)> {
+        self.album.unkept()
+    }
+
+    /// First segment that playlists list.
+    pub(crate) fn first_listed(&self) -> Msn {
+        self.timeline.oldest()
+    }
+
     pub(crate) fn end(&mut self) -> Progress {
         self.timeline.end();
         match self.timeline.newest() {
@@ -456,7 +493,9 @@ impl Machine {
                 .retain(|(hash, _)| listed.contains(&Object::Init(*hash).uri().as_str()));
         }
         let oldest = self.timeline.retained();
-        self.guard.retain(self.shape.grid.msn(oldest));
+        let msn = self.shape.grid.msn(oldest);
+        self.guard.retain(msn);
+        self.album.retain(msn);
         oldest
     }
 

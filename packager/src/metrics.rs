@@ -24,6 +24,10 @@ pub(crate) struct Meter {
     pub(crate) cues: Counter,
     /// Cues over the bound, ends of breaks that are not known, and cancellations of what has begun.
     pub(crate) cues_refused: Counter,
+    /// Pictures of segments taken.
+    pub(crate) thumbnails: Counter,
+    /// Pictures of no segment of the live window, or of one that is encrypted.
+    pub(crate) thumbnails_refused: Counter,
     /// Feeds refused, for any reason.
     pub(crate) refused: Counter,
     /// Bytes of parts held in live windows.
@@ -50,6 +54,14 @@ impl Meter {
             "Cues over the bound of date ranges, ends of breaks that are not known, and cancellations that came too late."
         );
         describe_counter!(
+            "ringside_packager_thumbnails_total",
+            "Pictures of segments taken."
+        );
+        describe_counter!(
+            "ringside_packager_thumbnails_refused_total",
+            "Pictures of no segment of the live window, or of one that is encrypted."
+        );
+        describe_counter!(
             "ringside_packager_feeds_refused_total",
             "Feeds refused, for any reason."
         );
@@ -68,6 +80,8 @@ impl Meter {
             dropped: counter!("ringside_packager_units_dropped_total"),
             cues: counter!("ringside_packager_cues_total"),
             cues_refused: counter!("ringside_packager_cues_refused_total"),
+            thumbnails: counter!("ringside_packager_thumbnails_total"),
+            thumbnails_refused: counter!("ringside_packager_thumbnails_refused_total"),
             refused: counter!("ringside_packager_feeds_refused_total"),
             window_bytes: gauge!("ringside_packager_window_bytes"),
             publish: histogram!("ringside_packager_publish_seconds"),

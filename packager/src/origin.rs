@@ -111,6 +111,11 @@ impl Shared {
                 (self.steered(whole.unwrap_or_else(|| multivariant(&view))), None)
             }
             Resource::Key(_, kid) => (self.key(&stream, &view, *kid)?, None),
+            Resource::Thumbnails(_) => (self.thumbnails(&stream, &view)?, None),
+            Resource::Thumbnail(_, msn) => match stream.picture(*msn) {
+                Some(jpeg) => (Found::picture(jpeg.into(), target_duration(&view)), None),
+                None => (self.rewind.picture(&stream, *msn).await?, None),
+            },
             Resource::Dvr(_) => (self.steered(self.rewind.multivariant(&stream)?), None),
             Resource::DvrMedia(_, track) => self.listed(&stream, track, List::Segments, uri)?,
             Resource::Frames(_, track) => self.listed(&stream, track, List::Frames, uri)?,
@@ -154,6 +159,13 @@ impl Shared {
             content: Content::Text(form),
             ..found
         }
+    }
+
+    /// The pictures of what can be rewound to.
+    fn thumbnails(&self, stream: &Stream, view: &View) -> Result<Found, Refused> {
+        let missing = || Refused::new(StatusCode::NOT_FOUND, "nothing can be rewound to");
+        let text = stream.thumbnails(self.rewind.is_offered()).ok_or_else(missing)?;
+        Ok(Found::thumbnails(Form::new(text), target_duration(view)))
     }
 
     /// What a recording lists.
@@ -344,9 +356,12 @@ fn media(body: Body, track: &Track, available_us: Option<u64>, target_duration: 
     }
 }
 
+fn target_duration(view: &View) -> Duration {
+    view.position.map_or(Duration::ZERO, |at| at.target_duration)
+}
+
 fn multivariant(view: &View) -> Found {
-    let target_duration = view.position.map_or(Duration::ZERO, |at| at.target_duration);
-    Found::playlist(view.multivariant.clone(), target_duration)
+    Found::playlist(view.multivariant.clone(), target_duration(view))
 }
 
 fn init(view: &View, track: &TrackId, hash: hls::path::Hash) -> Result<Found, Refused> {
@@ -359,19 +374,17 @@ fn init(view: &View, track: &TrackId, hash: hls::path::Hash) -> Result<Found, Re
 fn text(stream: &Stream, view: &View, track: &TrackId, msn: Msn) -> Result<Found, Refused> {
     let missing = || Refused::new(StatusCode::NOT_FOUND, "no such segment");
     let text = stream.text(track, msn).ok_or_else(missing)?;
-    let target_duration = view.position.map_or(Duration::ZERO, |at| at.target_duration);
-    Ok(Found::text(text.into_bytes().into(), target_duration))
+    Ok(Found::text(text.into_bytes().into(), target_duration(view)))
 }
 
 fn segment(stream: &Stream, view: &View, track: &TrackId, msn: Msn) -> Result<Found, Refused> {
     let (index, track) = view.track(track).ok_or_else(no_track)?;
     let missing = || Refused::new(StatusCode::NOT_FOUND, "no such segment");
     let (parts, available_us) = stream.segment(index, msn).ok_or_else(missing)?;
-    let target_duration = view.position.map_or(Duration::ZERO, |at| at.target_duration);
     Ok(media(
         parts.into_iter().collect(),
         track,
         Some(available_us),
-        target_duration,
+        target_duration(view),
     ))
 }

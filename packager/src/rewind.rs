@@ -130,25 +130,8 @@ impl Rewind {
         if !shelf.has(track, msn) {
             return Err(unknown());
         }
-        let busy = || Refused::later(BUSY_S, "the disk is busy");
-        let waiting = Waiting(&self.waiting);
-        if self.waiting.fetch_add(1, Ordering::AcqRel) >= self.waiting_max + self.readers.available_permits()
-        {
-            self.meter.refused.increment(1);
-            return Err(busy());
-        }
-        let reader = Arc::clone(&self.readers)
-            .acquire_owned()
-            .await
-            .map_err(|_| busy())?;
-        drop(waiting);
         let (from, id) = (Arc::clone(&shelf), track.clone());
-        let read = tokio::task::spawn_blocking(move || {
-            let read = from.read(&id, msn);
-            drop(reader);
-            read
-        });
-        match read.await.map_err(|_| busy())? {
+        match self.read(move || from.read(&id, msn)).await? {
             Ok((parts, available_us)) => {
                 self.meter.reads.increment(1);
                 let target = shelf.target_duration();
@@ -167,6 +150,51 @@ impl Rewind {
                 Err(unknown())
             }
         }
+    }
+    /// Whether there is anything to rewind to.
+    pub(crate) fn is_offered(&self) -> bool {
+        self.is_offered
+    }
+
+    /// A picture of a segment that has left the live window.
+    pub(crate) async fn picture(&self, stream: &Stream, msn: Msn) -> Result<Found, Refused> {
+        let unknown = || Refused::new(StatusCode::NOT_FOUND, "no such thumbnail");
+        let shelf = self.shelf(stream).map_err(|_| unknown())?;
+        if !shelf.is_pictured(msn) {
+            return Err(unknown());
+        }
+        let from = Arc::clone(&shelf);
+        match self.read(move || from.picture(msn)).await? {
+            Ok(jpeg) => Ok(Found::picture(jpeg.into(), shelf.target_duration())),
+            Err(lost) => {
+                self.meter.lost.increment(1);
+                let error = &lost as &dyn std::error::Error;
+                tracing::debug!(stream = %shelf.stream, %msn, error, "thumbnail lost");
+                Err(unknown())
+            }
+        }
+    }
+
+    /// Does this on the disk, once one of the readers is free; refused where too many wait for that.
+    async fn read<T: Send + 'static>(&self, read: impl FnOnce() -> T + Send + 'static) -> Result<T, Refused> {
+        let busy = || Refused::later(BUSY_S, "the disk is busy");
+        let waiting = Waiting(&self.waiting);
+        if self.waiting.fetch_add(1, Ordering::AcqRel) >= self.waiting_max + self.readers.available_permits()
+        {
+            self.meter.refused.increment(1);
+            return Err(busy());
+        }
+        let reader = Arc::clone(&self.readers)
+            .acquire_owned()
+            .await
+            .map_err(|_| busy())?;
+        drop(waiting);
+        let read = tokio::task::spawn_blocking(move || {
+            let read = read();
+            drop(reader);
+            read
+        });
+        read.await.map_err(|_| busy())
     }
 }
 

@@ -21,6 +21,7 @@ use crate::machine::Machine;
 use crate::metrics::Meter;
 use crate::spool::{Job, Loaded, Shelf, Spool};
 use crate::subtitles::{self, Library};
+use crate::thumbnails::Taken as Pictured;
 
 /// All streams this packager holds.
 pub(crate) struct Streams {
@@ -301,6 +302,11 @@ impl Stream {
         self.shelf.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// The same, if it is of the stream as it is now and not as it was before it began anew.
+    fn shelf_of(&self, machine: &Machine) -> Option<Arc<Shelf>> {
+        self.shelf().filter(|shelf| shelf.event == machine.opening())
+    }
+
     pub(crate) fn watch(&self) -> watch::Receiver<Arc<View>> {
         self.view.subscribe()
     }
@@ -426,6 +432,42 @@ impl Stream {
         })
     }
 
+    /// What a cell shows, small.
+    pub(crate) fn thumbnail(&self, generation: u64, cell: Cell, jpeg: Bytes) -> bool {
+        self.change(generation, |machine| {
+            let shelf = self.shelf_of(machine);
+            let is_kept = |msn| shelf.is_some_and(|shelf| shelf.is_pictured(msn));
+            match machine.picture(cell, jpeg, is_kept) {
+                Pictured::Shown => self.meter.thumbnails.increment(1),
+                Pictured::Superfluous => {}
+                Pictured::Refused => self.meter.thumbnails_refused.increment(1),
+            }
+            Progress::Waiting
+        })
+    }
+
+    /// The thumbnail track of what can be rewound to: of the recording where one `is_offered`, else of the live window.
+    pub(crate) fn thumbnails(&self, is_offered: bool) -> Option<String> {
+        let machine = self.lock();
+        let machine = machine.as_ref()?;
+        let shelf = self.shelf_of(machine).filter(|_| is_offered);
+        let grid = machine.shape().grid;
+        let (first, zero) = shelf.as_ref().and_then(|shelf| shelf.start()).unwrap_or_else(|| {
+            let first = machine.first_listed();
+            (first, hls::thumbnails::begin(&grid, first))
+        });
+        let listed = first..=machine.whole()?;
+        let mut msns = shelf.map(|shelf| shelf.pictures()).unwrap_or_default();
+        msns.extend(machine.pictures());
+        let msns = msns.into_iter().filter(|msn| listed.contains(msn));
+        Some(hls::thumbnails::track(&grid, zero, msns))
+    }
+
+    /// A picture that is not only on disk.
+    pub(crate) fn picture(&self, msn: Msn) -> Option<Bytes> {
+        self.lock().as_ref()?.pictured(msn)
+    }
+
     /// The event is over.
     pub(crate) fn end(&self, generation: u64) -> bool {
         self.change(generation, Machine::end)
@@ -466,8 +508,7 @@ impl Stream {
         let (Some(spool), Some(life)) = (&self.spool, machine.life().cloned()) else {
             return;
         };
-        let shelf = self.shelf().filter(|shelf| shelf.event == machine.opening());
-        let shelf = shelf.unwrap_or_else(|| {
+        let shelf = self.shelf_of(machine).unwrap_or_else(|| {
             let shelf = spool.shelf(&self.id, machine.opening());
             *self.shelf.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&shelf));
             shelf
@@ -478,6 +519,7 @@ impl Stream {
                 life: Arc::clone(&life),
                 seal: machine.seal(cell),
                 cues: machine.take_cues(),
+                pictures: machine.take_pictures(),
                 cell,
                 available_us,
                 parts,

@@ -87,6 +87,23 @@ impl Found {
         }
     }
 
+    /// A thumbnail track as it is now, at the origin.
+    pub fn thumbnails(form: Form, target_duration: Duration) -> Self {
+        Self {
+            kind: delivery::TEXT_TYPE,
+            urgency: delivery::REWIND_URGENCY,
+            ..Self::playlist(form, target_duration)
+        }
+    }
+
+    /// A picture of a segment, at the origin.
+    pub fn picture(body: Body, target_duration: Duration) -> Self {
+        Self {
+            kind: delivery::PICTURE_TYPE,
+            ..Self::media(body, true, delivery::REWIND_URGENCY, target_duration)
+        }
+    }
+
     /// A part, segment or init segment, at the origin.
     pub fn media(body: Body, video: bool, urgency: u8, target_duration: Duration) -> Self {
         Self {

@@ -254,9 +254,20 @@ where
         let peer = Arc::new(Peer::new(address));
         let seat = &Arc::clone(held.seat());
         let stream = Guard::new(stream, held, self.tls.is_none());
-        let Some(tls) = &self.tls else {
-            return self.plain(stream, peer, seat).await;
-        };
+        // Each in a box of its own, so that a task has no room for what its connection does not do.
+        match &self.tls {
+            None => Box::pin(self.plain(stream, peer, seat)).await,
+            Some(tls) => Box::pin(self.encrypted(tls, stream, peer, seat)).await,
+        }
+    }
+
+    async fn encrypted(
+        self: &Arc<Self>,
+        tls: &TlsAcceptor,
+        stream: Guard,
+        peer: Arc<Peer>,
+        seat: &Arc<Seat>,
+    ) {
         let shaken = tokio::select! {
             shaken = timeout(self.limits.handshake, tls.accept(stream)) => shaken,
             _ = seat.ended() => return,
@@ -267,7 +278,7 @@ where
                 if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
                     seat.is_http2();
                 }
-                self.http(stream, peer, seat).await;
+                Box::pin(self.http(stream, peer, seat)).await;
             }
             Ok(Err(_)) | Err(_) => self.meter.handshake_failed.increment(1),
         }
@@ -289,7 +300,7 @@ where
             () = self.cut.cancelled() => return,
         };
         if let Some((stream, read)) = left {
-            self.http(Again::new(read, stream), peer, seat).await;
+            Box::pin(self.http(Again::new(read, stream), peer, seat)).await;
         }
     }
 

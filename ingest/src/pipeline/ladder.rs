@@ -72,8 +72,8 @@ impl Ladder {
         Ok(())
     }
 
-    /// Sends a JPEG of the smallest rung's picture to `take` every 2 s.
-    pub(crate) fn on_thumbnail(&self, take: impl Fn(Bytes) + Send + 'static) -> Result<(), Error> {
+    /// Sends a JPEG of the smallest rung's picture to `take` every 2 s, and the running time of its frame, nanoseconds.
+    pub(crate) fn on_thumbnail(&self, take: impl Fn(u64, Bytes) + Send + 'static) -> Result<(), Error> {
         thumbnail::on_jpeg(&self.pipeline, NAME, take)
     }
 

@@ -1,5 +1,7 @@
 //! Small JPEGs of what goes out, for people who watch over many streams.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use gst::prelude::*;
 use gst_app::{AppSink, AppSinkCallbacks, AppSrc};
@@ -23,17 +25,19 @@ pub(super) fn elements(plan: &Plan, sink: &str) -> String {
     )
 }
 
-/// Sends the JPEGs of a pipeline with these elements to `take`.
+/// Sends the JPEGs of a pipeline with these elements to `take`, and the running time of what they show, nanoseconds.
 pub(super) fn on_jpeg(
     pipeline: &gst::Pipeline,
     name: &'static str,
-    take: impl Fn(Bytes) + Send + 'static,
+    take: impl Fn(u64, Bytes) + Send + 'static,
 ) -> Result<(), Error> {
     let sink: AppSink = element(name, pipeline, "thumbnail")?;
     let callbacks = AppSinkCallbacks::builder().new_sample(move |sink| {
         let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
+        let shown = sample.buffer().and_then(|buffer| buffer.pts());
         let jpeg = sample.buffer().and_then(|buffer| buffer.map_readable().ok());
-        jpeg.iter().for_each(|jpeg| take(Bytes::copy_from_slice(jpeg)));
+        jpeg.iter()
+            .for_each(|jpeg| take(shown.unwrap_or_default().nseconds(), Bytes::copy_from_slice(jpeg)));
         Ok(gst::FlowSuccess::Ok)
     });
     sink.set_callbacks(callbacks.build());
@@ -49,7 +53,7 @@ pub(crate) struct Thumbnails {
 
 impl Thumbnails {
     /// Of pictures of the canvas's size.
-    pub(crate) fn new(plan: &Plan, take: impl Fn(Bytes) + Send + 'static) -> Result<Self, Error> {
+    pub(crate) fn new(plan: &Plan, take: impl Fn(u64, Bytes) + Send + 'static) -> Result<Self, Error> {
         let (width, height) = plan.canvas();
         let (rate, caps) = (plan.grid.rate(), picture_caps(width, height));
         let line = format!(
@@ -68,8 +72,10 @@ impl Thumbnails {
         Ok(Self { pipeline, source })
     }
 
-    /// Makes one of this picture; waits for nothing.
-    pub(crate) fn take(&self, picture: gst::Buffer) {
+    /// Makes one of this picture, shown at this running time; waits for nothing.
+    pub(crate) fn take(&self, running: Duration, mut picture: gst::Buffer) {
+        // Copied where it is shared, and then its planes are not.
+        picture.make_mut().set_pts(gst::ClockTime::try_from(running).ok());
         // Refused only once it has failed: a thumbnail is worth no stream.
         let _refused = self.source.push_buffer(picture);
     }

@@ -12,11 +12,12 @@ use feed::{Decoder, Hello, Message, Shape};
 use hls::id::{Cell, Epoch, StreamId};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::metrics::Metrics;
-use replay::Replay;
+use replay::{Picture, Replay};
 
 const BACKOFF_FIRST: Duration = Duration::from_millis(100);
 const BACKOFF_MAX: Duration = Duration::from_secs(3);
@@ -135,6 +136,7 @@ impl Push {
             | Message::Watermark { .. }
             | Message::Gap { .. }
             | Message::Cue(_)
+            | Message::Thumbnail { .. }
             | Message::End => Err(Lost::Unexpected),
         }
     }
@@ -142,6 +144,7 @@ impl Push {
     async fn send_all(&self, socket: &mut TcpStream, from: Cell) -> Result<(), Lost> {
         let mut cursor = self.replay.resume(from);
         let mut written = self.replay.written();
+        let (mut pictures, mut shown) = (self.replay.pictures(), None);
         let (mut reader, mut writer) = socket.split();
         let (mut bytes, mut nothing) = (BytesMut::new(), [0; 64]);
         loop {
@@ -152,6 +155,12 @@ impl Push {
                 .iter()
                 .for_each(|message| feed::encode(message, &mut bytes));
             if !bytes.is_empty() {
+                timeout(self.write_max, writer.write_all(&bytes)).await??;
+                continue;
+            }
+            // Media first: while any waits, newer pictures take the place of this one.
+            if let Some(message) = self.picture(&mut pictures, &mut shown) {
+                feed::encode(&message, &mut bytes);
                 timeout(self.write_max, writer.write_all(&bytes)).await??;
                 continue;
             }
@@ -166,12 +175,33 @@ impl Push {
             tokio::select! {
                 () = self.closing.cancelled() => {}
                 changed = written.changed() => changed.map_err(|_| Lost::Closed)?,
+                changed = pictures.changed() => changed.map_err(|_| Lost::Closed)?,
                 // After its wish a packager has nothing to say; an end of file is how a dead one shows.
                 read = reader.read(&mut nothing) => {
                     return Err(if read? == 0 { Lost::Closed } else { Lost::Unexpected });
                 }
             }
         }
+    }
+}
+
+impl Push {
+    /// The newest picture if it is newer than the one `shown` last; those in between are counted.
+    fn picture(
+        &self,
+        pictures: &mut watch::Receiver<Option<Picture>>,
+        shown: &mut Option<u64>,
+    ) -> Option<Message> {
+        let newest = pictures.borrow_and_update();
+        let Picture { number, cell, jpeg } = newest.as_ref()?;
+        let new = shown.map_or(1, |shown| number - shown);
+        *shown = Some(*number);
+        self.metrics.thumbnails_dropped.increment(new.saturating_sub(1));
+        self.metrics.thumbnails_sent.increment(new.min(1));
+        (new > 0).then(|| Message::Thumbnail {
+            cell: *cell,
+            jpeg: jpeg.clone(),
+        })
     }
 }
 

@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use bytes::Bytes;
+use feed::message::is_jpeg;
 use feed::{Cue, Message, Shape, Track, Unit};
 use hls::id::{Cell, Epoch};
 use hls::time::Grid;
@@ -39,6 +40,16 @@ pub(crate) struct Replay {
     tracks: Mutex<Vec<Option<Track>>>,
     shape: watch::Sender<Option<Arc<Shape>>>,
     written: watch::Sender<u64>,
+    picture: watch::Sender<Option<Picture>>,
+}
+
+/// What a cell shows, small; only the newest is kept.
+#[derive(Debug, Clone)]
+pub(crate) struct Picture {
+    /// How many there were up to this one.
+    pub(crate) number: u64,
+    pub(crate) cell: Cell,
+    pub(crate) jpeg: Bytes,
 }
 
 impl Replay {
@@ -50,6 +61,7 @@ impl Replay {
             metrics,
             shape: watch::Sender::new(None),
             written: watch::Sender::new(0),
+            picture: watch::Sender::new(None),
         }
     }
 
@@ -140,6 +152,23 @@ impl Replay {
         let written = ring.end();
         drop(ring);
         self.written.send_replace(written);
+    }
+
+    /// Replaces the picture that is sent once nothing else is to be.
+    pub(crate) fn picture(&self, cell: Cell, jpeg: Bytes) {
+        if !is_jpeg(&jpeg) {
+            self.metrics.thumbnails_unfit.increment(1);
+            return;
+        }
+        self.picture.send_modify(|newest| {
+            let number = newest.as_ref().map_or(0, |newest| newest.number) + 1;
+            *newest = Some(Picture { number, cell, jpeg });
+        });
+    }
+
+    /// The newest picture, and when there is a newer one.
+    pub(crate) fn pictures(&self) -> watch::Receiver<Option<Picture>> {
+        self.picture.subscribe()
     }
 
     /// Tells the shape once it is known.

@@ -247,8 +247,19 @@ async fn operators_see_and_hear_what_goes_out() {
         of_slate.freeze_seconds > 1.5 && of_slate.silence_seconds > 1.5,
         "{of_slate:?}"
     );
-    assert_ne!(control.thumbnail(&stream).await, Some(first));
+    assert_ne!(control.thumbnail(&stream).await, Some(first.clone()));
     let other = hls::id::StreamId::new("other").unwrap();
     assert_eq!(control.thumbnail(&other).await, None);
-    stage.strike().await;
+    let (packager, _) = stage.strike().await;
+    packager.look(|seen| {
+        let every = 2_000 / 500;
+        let cells: Vec<u64> = seen.pictures.iter().map(|(cell, _)| cell.0).collect();
+        let epoch = seen.hellos[0].epoch.0;
+        assert!(
+            cells.len() >= 3 && cells[0] <= epoch + every,
+            "{cells:?} from {epoch}"
+        );
+        assert!(cells.is_sorted_by(|a, b| a + every == *b), "{cells:?}");
+        assert!(seen.pictures.iter().any(|(_, jpeg)| *jpeg == first));
+    });
 }

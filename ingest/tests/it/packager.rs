@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use feed::{Cue, Decoder, Hello, Message, Unit};
 use hls::id::Cell;
 use hls::time::AUDIO_FRAME_SAMPLES;
@@ -22,6 +22,7 @@ pub(crate) struct Seen {
     pub(crate) watermarks: Vec<(u16, Cell)>,
     pub(crate) gaps: Vec<(u16, Cell)>,
     pub(crate) cues: Vec<Cue>,
+    pub(crate) pictures: Vec<(Cell, Bytes)>,
 }
 
 #[derive(Clone)]
@@ -125,6 +126,7 @@ impl Packager {
             Message::Watermark { track, cell } => seen.watermarks.push((track, cell)),
             Message::Gap { track, cell } => seen.gaps.push((track, cell)),
             Message::Cue(cue) => seen.cues.push(*cue),
+            Message::Thumbnail { cell, jpeg } => seen.pictures.push((cell, jpeg)),
             other @ (Message::Challenge(_) | Message::Resume(_) | Message::Refuse(_) | Message::End) => {
                 panic!("an ingest never says {other:?}")
             }

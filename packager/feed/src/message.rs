@@ -7,7 +7,7 @@ use hls::time::Grid;
 use crate::cue::Cue;
 
 /// Version of this protocol; a peer with another one is refused.
-pub const PROTOCOL: u16 = 4;
+pub const PROTOCOL: u16 = 5;
 
 /// Longest language tag of a track, bytes (RFC 5646 §4.4.1: no registered tag needs more).
 pub const LANGUAGE_BYTES_MAX: usize = 35;
@@ -185,6 +185,14 @@ pub struct Unit {
     pub data: Bytes,
 }
 
+/// Largest picture of a cell, bytes.
+pub const JPEG_BYTES_MAX: usize = 64 << 10;
+
+/// Whether bytes may cross as a picture: a whole JPEG by its markers, of [`JPEG_BYTES_MAX`] at most.
+pub fn is_jpeg(bytes: &[u8]) -> bool {
+    bytes.len() <= JPEG_BYTES_MAX && bytes.starts_with(&[0xFF, 0xD8, 0xFF]) && bytes.ends_with(&[0xFF, 0xD9])
+}
+
 /// Everything that crosses the connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Message {
@@ -215,6 +223,14 @@ pub enum Message {
     },
     /// Ingest: something happens in the programme. It may come again, and before or after the units of its time.
     Cue(Box<Cue>),
+    /// Ingest: what this cell shows, small; see [`is_jpeg`]. It may come before or after the units of its cell, or not at
+    /// all: media goes first.
+    Thumbnail {
+        /// The cell in which the picture is shown.
+        cell: Cell,
+        /// A JPEG.
+        jpeg: Bytes,
+    },
     /// Ingest: the event is over; nothing follows.
     End,
 }

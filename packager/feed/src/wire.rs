@@ -8,7 +8,7 @@ use hls::time::{FrameRate, Grid};
 
 use crate::cue;
 use crate::message::{
-    CAPTIONS_MAX, Captions, Hello, Message, Shape, Track, Unit, is_channel, is_language, is_title,
+    CAPTIONS_MAX, Captions, Hello, Message, Shape, Track, Unit, is_channel, is_jpeg, is_language, is_title,
 };
 
 /// Longest message, bytes: a key frame of a 100 Mb/s stream fits many times.
@@ -40,6 +40,7 @@ const WATERMARK: u8 = 6;
 const GAP: u8 = 7;
 const END: u8 = 8;
 const CUE: u8 = 9;
+const THUMBNAIL: u8 = 10;
 
 /// Appends one message. A unit larger than [`MESSAGE_BYTES_MAX`] is refused by the peer's decoder.
 pub fn encode(message: &Message, out: &mut BytesMut) {
@@ -75,6 +76,11 @@ pub fn encode(message: &Message, out: &mut BytesMut) {
         Message::Cue(cue) => {
             out.put_u8(CUE);
             cue::put(cue, out);
+        }
+        Message::Thumbnail { cell, jpeg } => {
+            out.put_u8(THUMBNAIL);
+            out.put_u64(cell.0);
+            out.put_slice(jpeg);
         }
     }
     let length = u32::try_from(out.len() - start - 4).unwrap_or(u32::MAX);
@@ -189,6 +195,7 @@ fn read(kind: u8, body: &mut Bytes) -> Result<Option<Message>, Error> {
         GAP => get_mark(body).map(|(track, cell)| Message::Gap { track, cell }),
         END => Some(Message::End),
         CUE => cue::get(body).map(|cue| Message::Cue(Box::new(cue))),
+        THUMBNAIL => get_thumbnail(body),
         other => return Err(Error::Kind(other)),
     })
 }
@@ -227,6 +234,12 @@ fn get_unit(body: &mut Bytes) -> Option<Unit> {
         key: get_flag(body)?,
         data: body.split_to(body.len()),
     })
+}
+
+fn get_thumbnail(body: &mut Bytes) -> Option<Message> {
+    let cell = Cell(body.try_get_u64().ok()?);
+    let jpeg = Some(body.split_to(body.len())).filter(|jpeg| is_jpeg(jpeg))?;
+    Some(Message::Thumbnail { cell, jpeg })
 }
 
 fn get_hello(body: &mut Bytes) -> Option<Hello> {
@@ -298,7 +311,7 @@ fn get_said(body: &mut Bytes, good: fn(&str) -> bool) -> Option<Option<String>> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::message::Codec;
+    use crate::message::{Codec, JPEG_BYTES_MAX};
     use hls::time::Profile;
     use proptest::prelude::*;
 
@@ -359,6 +372,10 @@ mod tests {
             ".{0,20}".prop_map(Message::Refuse),
             (any::<u16>(), any::<u64>()).prop_map(|(track, n)| Message::Watermark { track, cell: Cell(n) }),
             (any::<u16>(), any::<u64>()).prop_map(|(track, n)| Message::Gap { track, cell: Cell(n) }),
+            (any::<u64>(), 5usize..200).prop_map(|(n, length)| Message::Thumbnail {
+                cell: Cell(n),
+                jpeg: jpeg(length).into(),
+            }),
             unit.prop_map(|(track, time, key, data)| {
                 Message::Unit(Unit {
                     track,
@@ -368,6 +385,38 @@ mod tests {
                 })
             }),
         ]
+    }
+
+    /// A JPEG by its markers, of this many bytes.
+    fn jpeg(length: usize) -> Vec<u8> {
+        let mut jpeg = vec![0; length];
+        jpeg[..3].copy_from_slice(&[0xFF, 0xD8, 0xFF]);
+        jpeg[length - 2..].copy_from_slice(&[0xFF, 0xD9]);
+        jpeg
+    }
+
+    fn pictured(jpeg: Vec<u8>) -> (Message, Result<Option<Message>, Error>) {
+        let sent = Message::Thumbnail {
+            cell: Cell(7),
+            jpeg: jpeg.into(),
+        };
+        let (mut bytes, mut decoder) = (BytesMut::new(), Decoder::default());
+        encode(&sent, &mut bytes);
+        decoder.push(&bytes);
+        (sent, decoder.next())
+    }
+
+    #[test]
+    fn a_picture_is_a_whole_jpeg_within_its_bound() {
+        for length in [5, 20_000, JPEG_BYTES_MAX] {
+            let (sent, got) = pictured(jpeg(length));
+            assert_eq!(got, Ok(Some(sent)), "{length}");
+        }
+        let mut torn = jpeg(100);
+        torn.pop();
+        for bad in [Vec::new(), torn, vec![0; 100], jpeg(JPEG_BYTES_MAX + 1)] {
+            assert_eq!(pictured(bad).1, Err(Error::Malformed(THUMBNAIL)));
+        }
     }
 
     fn drain(decoder: &mut Decoder, into: &mut Vec<Message>) {

@@ -14,6 +14,9 @@ pub const AUDIO_TYPE: &str = "audio/mp4";
 /// Type of subtitle segments.
 pub const TEXT_TYPE: &str = "text/vtt";
 
+/// Type of pictures of segments.
+pub const PICTURE_TYPE: &str = "image/jpeg";
+
 /// Type of keys.
 pub const KEY_TYPE: &str = "application/octet-stream";
 

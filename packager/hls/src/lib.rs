@@ -10,6 +10,7 @@
 //! | [`timeline`] | which parts and segments a stream's playlists list now |
 //! | [`reload`] | whether a request is answered now, later or never |
 //! | [`vtt`] | what a subtitle segment says, and how cues come |
+//! | [`thumbnails`] | which picture belongs to which part of a timeline |
 //! | [`delivery`] | how long an answer may be cached |
 //! | [`check`] | whether any origin's playlists and answers follow the rules |
 //! | [`mod@fuzz`] | what every input must satisfy: for property tests here, and for `fuzz/`, a workspace of its own |
@@ -57,6 +58,7 @@ pub mod id;
 pub mod path;
 pub mod playlist;
 pub mod reload;
+pub mod thumbnails;
 pub mod time;
 pub mod timeline;
 pub mod vtt;

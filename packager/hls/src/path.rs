@@ -11,6 +11,8 @@ pub(crate) const MEDIA: &str = "media.m3u8";
 pub(crate) const DVR: &str = "dvr.m3u8";
 /// Name of a track's playlist of key frames.
 pub(crate) const FRAMES: &str = "iframes.m3u8";
+/// Name of a stream's thumbnail track.
+const THUMBNAILS: &str = "thumbnails.vtt";
 /// Name of a multivariant playlist.
 const INDEX: &str = "index.m3u8";
 const EVENT: &str = "event-";
@@ -23,6 +25,10 @@ pub enum Resource {
     Multivariant(StreamId),
     /// `/live/{stream}/key-{kid}`: all tracks have the same
     Key(StreamId, KeyId),
+    /// `/live/{stream}/thumbnails.vtt`: pictures of what can be rewound to
+    Thumbnails(StreamId),
+    /// `/live/{stream}/thumb-{msn}.jpg`: a picture of a segment
+    Thumbnail(StreamId, Msn),
     /// `/live/{stream}/{track}/media.m3u8`
     Media(StreamId, TrackId),
     /// `/live/{stream}/dvr.m3u8`: the multivariant playlist for rewinding
@@ -177,6 +183,17 @@ impl Object {
     }
 }
 
+/// Name of a segment's picture, beside its stream's multivariant playlist.
+pub(crate) fn thumbnail(msn: Msn) -> String {
+    format!("thumb-{msn}.jpg")
+}
+
+/// Reads such a name.
+pub(crate) fn thumbnail_of(name: &str) -> Option<Msn> {
+    let msn = name.strip_prefix("thumb-")?.strip_suffix(".jpg")?;
+    number(msn).map(Msn)
+}
+
 /// Plain decimal without sign or leading zeros, so that one object has one URL.
 fn number(text: &str) -> Option<u64> {
     let plain = text == "0" || !text.starts_with('0');
@@ -196,8 +213,9 @@ impl Resource {
             return match (second, second.strip_prefix("key-")) {
                 (INDEX, _) => Some(Self::Multivariant(stream)),
                 (DVR, _) => Some(Self::Dvr(stream)),
+                (THUMBNAILS, _) => Some(Self::Thumbnails(stream)),
                 (_, Some(kid)) => KeyId::parse(kid).map(|kid| Self::Key(stream, kid)),
-                (_, None) => None,
+                (_, None) => thumbnail_of(second).map(|msn| Self::Thumbnail(stream, msn)),
             };
         };
         let fourth = names.next();
@@ -224,6 +242,8 @@ impl Resource {
         match self {
             Self::Multivariant(stream) => format!("/live/{stream}/{INDEX}"),
             Self::Key(stream, kid) => format!("/live/{stream}/key-{kid}"),
+            Self::Thumbnails(stream) => format!("/live/{stream}/{THUMBNAILS}"),
+            Self::Thumbnail(stream, msn) => format!("/live/{stream}/{}", thumbnail(*msn)),
             Self::Media(stream, track) => format!("/live/{stream}/{track}/{MEDIA}"),
             Self::Dvr(stream) => format!("/live/{stream}/{DVR}"),
             Self::DvrMedia(stream, track) => format!("/live/{stream}/{track}/{DVR}"),
@@ -243,6 +263,8 @@ impl Resource {
             | Self::DvrMedia(stream, _)
             | Self::Frames(stream, _)
             | Self::Object(stream, _, _)
+            | Self::Thumbnails(stream)
+            | Self::Thumbnail(stream, _)
             | Self::Vod(stream, _, _) => stream,
         }
     }
@@ -400,6 +422,11 @@ mod tests {
             "/live/main/360p/init-ABCDEF0123456789.mp4",
             "/live/main/360p/init-12.mp4",
             "/live/main/key-",
+            "/live/main/thumb-.jpg",
+            "/live/main/thumb-01.jpg",
+            "/live/main/thumb-1.jpeg",
+            "/live/main/360p/thumb-1.jpg",
+            "/live/main/360p/thumbnails.vtt",
             "/live/main/key-0123456789abcdef",
             "/live/main/key-0123456789ABCDEF0123456789ABCDEF",
             "/live/main/360p/key-0123456789abcdef0123456789abcdef",
@@ -466,7 +493,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_resource_is_read_back(n in any::<u64>(), which in 0usize..14) {
+        fn every_resource_is_read_back(n in any::<u64>(), which in 0usize..16) {
             let stream = StreamId::new("main").unwrap();
             let track = TrackId::new("360p").unwrap();
             let object = |o| Resource::Object(stream.clone(), track.clone(), o);
@@ -484,6 +511,8 @@ mod tests {
                 10 => Resource::Vod(stream, Vod::Clip(ClipId::new("goal-1").unwrap()), Leaf::Media(track)),
                 11 => Resource::Media(stream, TrackId::new("clip-7").unwrap()),
                 12 => object(Object::Vtt(Msn(n))),
+                13 => Resource::Thumbnails(stream),
+                14 => Resource::Thumbnail(stream, Msn(n)),
                 _ => object(Object::Segment(Msn(n))),
             };
             prop_assert_eq!(Resource::parse(&resource.path()), Some(resource));

@@ -116,6 +116,8 @@ impl Vault {
             Resource::Dvr(_)
             | Resource::DvrMedia(..)
             | Resource::Frames(..)
+            | Resource::Thumbnails(_)
+            | Resource::Thumbnail(..)
             | Resource::Key(..)
             | Resource::Vod(..) => return Err(unknown()),
         };

@@ -221,6 +221,7 @@ fn give(ticket: &Ticket, message: Message) -> bool {
         Message::Gap { track, cell } => stream.gap(generation, track, cell),
         Message::Cue(cue) => stream.cue(generation, &cue),
         Message::End => stream.end(generation),
+        Message::Thumbnail { cell, jpeg } => stream.thumbnail(generation, cell, jpeg),
         Message::Challenge(_) | Message::Hello(_) | Message::Resume(_) | Message::Refuse(_) => true,
     }
 }

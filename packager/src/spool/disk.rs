@@ -103,6 +103,18 @@ pub(crate) fn segment(dir: &Path, msn: Msn) -> PathBuf {
     dir.join(format!("seg-{msn}"))
 }
 
+pub(crate) fn picture(dir: &Path, msn: Msn) -> PathBuf {
+    dir.join(format!("thumb-{msn}"))
+}
+
+/// A picture is on disk as a whole or not at all.
+pub(crate) fn write_picture(dir: &Path, msn: Msn, jpeg: &[u8]) -> io::Result<()> {
+    let draft = dir.join(".thumb.draft");
+    let mut file = options().truncate(true).open(&draft)?;
+    file.write_all(jpeg)?;
+    fs::rename(&draft, picture(dir, msn))
+}
+
 /// Named so that their order by name is their order in time.
 pub(crate) fn journal(dir: &Path, first: Cell) -> PathBuf {
     dir.join(format!("journal-{:020}", first.0))
@@ -112,15 +124,17 @@ pub(crate) fn journal(dir: &Path, first: Cell) -> PathBuf {
 pub(crate) enum Named {
     Segment(Msn),
     Journal(Cell),
+    Picture(Msn),
     Other,
 }
 
 pub(crate) fn named(name: &str) -> Named {
     let number = |prefix| name.strip_prefix(prefix)?.parse::<u64>().ok();
-    match (number("seg-"), number("journal-")) {
-        (Some(msn), _) => Named::Segment(Msn(msn)),
-        (_, Some(cell)) => Named::Journal(Cell(cell)),
-        (None, None) => Named::Other,
+    match (number("seg-"), number("journal-"), number("thumb-")) {
+        (Some(msn), _, _) => Named::Segment(Msn(msn)),
+        (_, Some(cell), _) => Named::Journal(Cell(cell)),
+        (_, _, Some(msn)) => Named::Picture(Msn(msn)),
+        (None, None, None) => Named::Other,
     }
 }
 

@@ -144,7 +144,22 @@ impl Event {
 
     pub(super) fn bytes(&self) -> u64 {
         let journals: u64 = self.journals.iter().map(|(_, bytes)| bytes).sum();
-        journals + self.held
+        journals + self.held + self.shelf.picture_bytes()
+    }
+
+    /// Pictures of segments; one that the disk does not take is not missed.
+    fn paste(&self, job: &Job) {
+        for (msn, jpeg) in &job.pictures {
+            match disk::write_picture(&self.shelf.dir, *msn, jpeg) {
+                Ok(()) => {
+                    let length = jpeg.len() as u64;
+                    self.shelf.repaste(|album| album.insert(*msn, length));
+                }
+                Err(error) => {
+                    tracing::debug!(stream = %self.shelf.stream, %msn, %error, "a thumbnail is not on disk");
+                }
+            }
+        }
     }
 
     fn resize(&mut self, msn: Msn, bytes: u64) {
@@ -190,6 +205,7 @@ impl Event {
         let mut entries: Vec<Entry> = job.cues.iter().cloned().map(Entry::Cue).collect();
         entries.push(Entry::Cell(kept));
         self.journal(job, &entries)?;
+        self.paste(job);
         job.cues.iter().for_each(|cue| self.hold(cue.clone()));
         self.shelf.change(|recording| {
             if recording.is_none() {
@@ -374,6 +390,13 @@ impl Event {
     }
 
     fn remove_before(&mut self, kept: Msn) {
+        let torn = self.shelf.repaste(|album| {
+            let rest = album.split_off(&kept);
+            std::mem::replace(album, rest)
+        });
+        for msn in torn.into_keys() {
+            remove(&disk::picture(&self.shelf.dir, msn));
+        }
         let rest = self.sizes.split_off(&kept);
         let gone = std::mem::replace(&mut self.sizes, rest);
         if gone.is_empty() {

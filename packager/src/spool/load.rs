@@ -70,6 +70,7 @@ struct Found {
     entries: Vec<Entry>,
     sizes: BTreeMap<Msn, u64>,
     journals: VecDeque<(Cell, u64)>,
+    pictures: BTreeMap<Msn, u64>,
     /// Records that were not sound, bytes of them.
     spoilt: u64,
 }
@@ -223,6 +224,7 @@ impl Reader {
         }
         tracing::info!(stream = %shelf.stream, %from, %newest, ended, "spool read");
         shelf.change(|place| *place = Some(recording));
+        shelf.repaste(|album| *album = found.pictures);
         let shelf = Arc::new(shelf);
         let event = Event::found(Arc::clone(&shelf), found.sizes, found.journals);
         let event = event.with_cues(found.entries.iter().filter_map(cue).cloned());
@@ -309,11 +311,12 @@ fn cue(entry: &Entry) -> Option<&Cue> {
 }
 
 fn find(dir: &Path) -> io::Result<Found> {
-    let (mut sizes, mut names) = (BTreeMap::new(), BTreeMap::new());
+    let (mut sizes, mut names, mut pictures) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
     for (name, length) in disk::list(dir)? {
         match disk::named(&name) {
             Named::Segment(msn) => drop(sizes.insert(msn, length)),
             Named::Journal(first) => drop(names.insert(first, length)),
+            Named::Picture(msn) => drop(pictures.insert(msn, length)),
             Named::Other => {}
         }
     }
@@ -331,6 +334,7 @@ fn find(dir: &Path) -> io::Result<Found> {
         entries,
         sizes,
         journals: names.into_iter().collect(),
+        pictures,
         spoilt,
     })
 }

@@ -6,6 +6,7 @@
 //! |---|---|
 //! | `event.json` | version, tracks, whether it is over; written by rename |
 //! | `seg-{msn}` | bytes of all tracks' parts, cell by cell |
+//! | `thumb-{msn}` | a picture of the segment, written by rename |
 //! | `journal-{cell}` | which cells these are, from that cell on: [`codec`] |
 //!
 //! A cell is in the journal once its bytes are in the segment's file. So a process that is killed loses no more than the

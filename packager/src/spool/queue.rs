@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use feed::Cue;
-use hls::id::{Cell, StreamId};
+use hls::id::{Cell, Msn, StreamId};
 use hls::timeline::Share;
 
 use super::entry::Life;
@@ -48,6 +48,8 @@ pub(crate) struct Job {
     pub(crate) life: Arc<Life>,
     /// What happened in the programme since the cell before.
     pub(crate) cues: Vec<Cue>,
+    /// Pictures that came since the cell before; they go with it where it is left out.
+    pub(crate) pictures: Vec<(Msn, Bytes)>,
     pub(crate) cell: Cell,
     /// The key its bytes are under; none where they are clear.
     pub(crate) seal: Option<Seal>,
@@ -57,11 +59,9 @@ pub(crate) struct Job {
 
 impl Job {
     fn bytes(&self) -> usize {
-        self.parts
-            .iter()
-            .filter_map(|(_, bytes)| bytes.as_ref())
-            .map(Bytes::len)
-            .sum()
+        let parts = self.parts.iter().filter_map(|(_, bytes)| bytes.as_ref());
+        let pictures = self.pictures.iter().map(|(_, jpeg)| jpeg);
+        parts.chain(pictures).map(Bytes::len).sum()
     }
 }
 
@@ -239,6 +239,7 @@ mod tests {
             shelf: spool.shelf(&StreamId::new("main").unwrap(), Cell(1)),
             life: Arc::new(life(Cell(1))),
             cues: vec![cue("spot")],
+            pictures: Vec::new(),
             cell: Cell(cell),
             seal: None,
             available_us: 0,

@@ -1,14 +1,15 @@
 //! One event for those who rewind: rendered once per version, read from disk on demand.
 
-use std::collections::BTreeMap;
-use std::fs::File;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use feed::message::is_jpeg;
 use hls::id::{Cell, Msn, StreamId, TrackId};
 use hls::path::{Hash, KeyId};
 use hls::playlist::{self, DateRange, Multivariant, Subtitles};
@@ -31,6 +32,8 @@ pub(crate) struct Shelf {
     rule: Arc<Rule>,
     /// Written by the spool's thread; held for no more than a copy.
     recording: RwLock<Option<Recording>>,
+    /// Pictures on disk, and their lengths. Written by the spool's thread; held for no more than a copy.
+    album: RwLock<BTreeMap<Msn, u64>>,
     /// The newest text of each track, and its version. Held while it is rendered, so that it is rendered once.
     rendered: Mutex<BTreeMap<(usize, List), (u64, Forms)>>,
     /// The newest multivariant playlist for rewinding, and that of the whole event.
@@ -80,6 +83,7 @@ impl Shelf {
             event,
             rule,
             recording: RwLock::default(),
+            album: RwLock::default(),
             rendered: Mutex::default(),
             announced: <[_; 2]>::default(),
             over: OnceLock::new(),
@@ -282,6 +286,46 @@ impl Shelf {
     /// Whether some track has a segment.
     pub(crate) fn has_any(&self, msn: Msn) -> bool {
         self.tracks().iter().any(|id| self.has(id, msn))
+    }
+
+    /// First segment that is listed, and the program time at which it begins.
+    pub(crate) fn start(&self) -> Option<(Msn, Duration)> {
+        self.look(|recording| recording.first().zip(recording.start()))
+    }
+
+    /// Whether there is a picture of a segment.
+    pub(crate) fn is_pictured(&self, msn: Msn) -> bool {
+        self.album().contains_key(&msn)
+    }
+
+    /// Segments of which there is a picture.
+    pub(crate) fn pictures(&self) -> BTreeSet<Msn> {
+        self.album().keys().copied().collect()
+    }
+
+    /// A picture. Blocks on the disk.
+    pub(crate) fn picture(&self, msn: Msn) -> Result<Bytes, Lost> {
+        let jpeg = fs::read(disk::picture(&self.dir, msn))?;
+        // A power failure may leave a name without its bytes.
+        if is_jpeg(&jpeg) {
+            Ok(jpeg.into())
+        } else {
+            Err(Lost::Sum)
+        }
+    }
+
+    fn album(&self) -> RwLockReadGuard<'_, BTreeMap<Msn, u64>> {
+        self.album.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What there is of pictures on disk changes.
+    pub(super) fn repaste<T>(&self, change: impl FnOnce(&mut BTreeMap<Msn, u64>) -> T) -> T {
+        change(&mut self.album.write().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Bytes of all pictures on disk.
+    pub(super) fn picture_bytes(&self) -> u64 {
+        self.album().values().sum()
     }
 
     /// A segment's bytes and when the last of them were published. Blocks on the disk.

@@ -299,6 +299,7 @@ mod tests {
         Job {
             shelf: Arc::clone(shelf),
             life: Arc::clone(life),
+            pictures: Vec::new(),
             cues: if cell == FIRST {
                 vec![cue("spot")]
             } else {

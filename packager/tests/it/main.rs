@@ -46,3 +46,5 @@ mod stage;
 mod steering;
 #[cfg(test)]
 mod subtitles;
+#[cfg(test)]
+mod thumbnails;

@@ -329,6 +329,13 @@ impl Stage {
         self.feed.write_all(&out).await.unwrap();
     }
 
+    /// A picture of a cell.
+    pub(crate) async fn picture(&mut self, cell: Cell, jpeg: Bytes) {
+        let mut out = BytesMut::new();
+        encode(&Message::Thumbnail { cell, jpeg }, &mut out);
+        self.feed.write_all(&out).await.unwrap();
+    }
+
     pub(crate) async fn push(&mut self, gaps: &[u16]) {
         let cell = self.next;
         for track in 0..u16::try_from(self.ladder.tracks).unwrap() {

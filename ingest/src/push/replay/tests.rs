@@ -93,6 +93,7 @@ fn ends(messages: &[Message], track: u16) -> Vec<(u64, bool)> {
             Message::Gap { track: t, cell } if *t == track => ends.push((cell.0, false)),
             Message::Unit(_) | Message::Watermark { .. } | Message::Gap { .. } | Message::Cue(_) => {}
             other @ (Message::Challenge(_)
+            | Message::Thumbnail { .. }
             | Message::Hello(_)
             | Message::Resume(_)
             | Message::Refuse(_)

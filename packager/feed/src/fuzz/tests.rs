@@ -42,6 +42,7 @@ fn kinds() -> Vec<Vec<u8>> {
         [vec![7, 0, 1], vec![0; 8]].concat(),
         vec![8],
         cue.concat(),
+        [vec![10], vec![0; 8], vec![0xFF, 0xD8, 0xFF, 0xFF, 0xD9]].concat(),
     ]
 }
 
@@ -64,7 +65,7 @@ fn messages_cut_anywhere_never_panic() {
 proptest! {
     #[test]
     fn spoilt_messages_are_read_or_refused(
-        which in 0usize..9, changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
+        which in 0usize..10, changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
     ) {
         let mut bytes = kinds().swap_remove(which);
         for (place, byte) in changes {
