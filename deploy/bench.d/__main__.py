@@ -11,16 +11,18 @@ from pathlib import Path
 import edge
 import ingest
 import machine
+import origin
 from sheet import INVALID, MISSED, Sheet
 
-SECTIONS = {"ingest": ingest.measure, "edge": edge.measure}
+SECTIONS = {"ingest": ingest.measure, "origin": origin.measure, "edge": edge.measure}
 
 
 def main():
     options = argparse.ArgumentParser(prog="deploy/bench", description=__doc__)
     options.add_argument("sections", nargs="*", help=f"some of {', '.join(SECTIONS)}; all where none is named")
     options.add_argument("--binary", required=True, help="a release build of ringside")
-    options.add_argument("--live", help="the bench `live` of the package loadtest; for the section edge")
+    options.add_argument("--live", help="the bench `live` of the package loadtest; for the sections origin and edge")
+    options.add_argument("--wake", help="the bench `wake` of the package packager; for the section origin")
     options.add_argument("--sapflow", help="sapflow 0.1.0, to be compared with; for the section edge")
     options.add_argument("--quick", action="store_true", help="few repetitions: rough figures in some minutes")
     options.add_argument("--json", default="bench.json", help="where the figures go for machines")
@@ -29,8 +31,10 @@ def main():
         if name not in SECTIONS:
             options.error(f"no section {name}")
     sections = asked.sections or list(SECTIONS)
-    if "edge" in sections and not asked.live:
-        options.error("the section edge needs --live")
+    if {"origin", "edge"} & set(sections) and not asked.live:
+        options.error("the sections origin and edge need --live")
+    if "origin" in sections and not asked.wake:
+        options.error("the section origin needs --wake")
     # What was started ends with the `with` it was started in, also on these.
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: sys.exit(1))
