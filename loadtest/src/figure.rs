@@ -51,6 +51,7 @@ pub fn slo(key: &str) -> (&str, Unit) {
             Unit::Count,
         ),
         "broken_max" => ("Broken parts", Unit::Count),
+        "origin_ratio_max" => ("Requests at the origin for each object and edge", Unit::Count),
         other => (other, Unit::Count),
     }
 }
