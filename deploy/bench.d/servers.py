@@ -125,7 +125,7 @@ def sapflow(group, binary, clip):
     port, rtmp, srt, name = machine.free_port(), machine.free_port(), machine.free_port(socket.SOCK_DGRAM), "event-bench"
     child = group.start(
         "sapflow", binary, SAPFLOW_HTTP_ADDR=f"127.0.0.1:{port}", SAPFLOW_RTMP_ADDR=f"127.0.0.1:{rtmp}",
-        SAPFLOW_SRT_ADDR=f"127.0.0.1:{srt}", SAPFLOW_OPEN_PUBLISH="true")
+        SAPFLOW_SRT_ADDR=f"127.0.0.1:{srt}", SAPFLOW_OPEN_PUBLISH="1")
     wait_for(lambda: listens(rtmp), "sapflow", child)
     group.start(
         "publisher", *FFMPEG, "-re", "-stream_loop", "-1", "-i", str(clip), "-c", "copy", "-f", "flv",
