@@ -13,7 +13,8 @@ FULL = {"limit": 4 * 60, "turns": 3}
 QUICK = {"limit": 2 * 60, "turns": 1}
 # Waiting requests, and what the slowest hundredth of their answers may take: milliseconds, and times the bare loop's.
 CROWDS = ((500, 20, None), (2000, None, 1.3))
-WINDOW = {"profile": "low", "kb": 150, "after_s": 30, "most": 1.2}
+# Looked at when the window has begun to fill, and when it is full: what a running origin takes anyhow is no part of it.
+WINDOW = {"profile": "low", "kb": 150, "looks_s": (5, 65), "most": 1.2}
 
 
 def measure(sheet, binary, folder, asked):
@@ -29,7 +30,7 @@ def measure(sheet, binary, folder, asked):
                 machine.say(f"{crowd} waiting requests, turn {turn + 1}: {run}")
                 runs.append(run)
         wake_row(sheet, crowd, most_ms, most_ratio, runs)
-    if deadline.allows(WINDOW["after_s"] + 15, "the window's memory"):
+    if deadline.allows(WINDOW["looks_s"][1] + 15, "the window's memory"):
         window_row(sheet, binary, asked.live)
 
 
@@ -54,13 +55,15 @@ def wake_row(sheet, crowd, most_ms, most_ratio, runs):
 
 def window_row(sheet, binary, live):
     with Group() as group:
-        origin = servers.Origin(group, binary, live, WINDOW["profile"], WINDOW["kb"], feeds=False)
-        empty = machine.memory(origin.child.pid)["pss"]
-        origin.feed(group, live)
-        time.sleep(WINDOW["after_s"])
-        full = machine.memory(origin.child.pid)["pss"]
-        held = metric(origin.ops, "ringside_packager_window_bytes") / 1048576
-    ratio = (full - empty) / held
+        origin = servers.Origin(group, binary, live, WINDOW["profile"], WINDOW["kb"])
+        looks, begun = [], time.monotonic()
+        for at in WINDOW["looks_s"]:
+            time.sleep(max(0, at - (time.monotonic() - begun)))
+            held = metric(origin.ops, "ringside_packager_window_bytes") / 1048576
+            looks.append((machine.memory(origin.child.pid)["pss"], held))
+    (some, part), (all_of_it, full) = looks
+    ratio = (all_of_it - some) / (full - part)
     sheet.row(
         "memory of an origin's live window beside its bytes", f"<= {WINDOW['most']} x",
-        f"{full - empty:.1f} MB for {held:.1f} MB: {ratio:.2f} x", ratio <= WINDOW["most"], "window", True)
+        f"{all_of_it - some:.1f} MB more as it grows by {full - part:.1f} MB: {ratio:.2f} x", ratio <= WINDOW["most"],
+        "window", True)

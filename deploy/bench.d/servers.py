@@ -18,22 +18,16 @@ CONNECTIONS = 16000
 class Origin:
     """A `ringside packager`, and the feed of one track that it is given."""
 
-    def __init__(self, group, binary, live, profile, part_kb, feeds=True):
+    def __init__(self, group, binary, live, profile, part_kb):
         secret, port = secrets.token_hex(16), machine.free_port
         self.port, self.ops, feed = port(), port(), port()
-        self.fed = ("feed", f"127.0.0.1:{feed}", secret, profile, str(part_kb))
         self.child = group.start(
             "origin", binary, "packager", *sets(
                 f'feed.secret="{secret}"', f"data.dir={group.folder}/origin", f"ops.listen=127.0.0.1:{self.ops}",
                 f"packager.feed.listen=127.0.0.1:{feed}", f"origin.listen=127.0.0.1:{self.port}",
                 f"origin.connections_max={CONNECTIONS}", 'packager.archive.url="off"', "packager.dvr.hours=0"))
         wait_for(lambda: metric(self.ops, "ringside_packager_parts_total") is not None, "the origin", self.child)
-        if feeds:
-            self.feed(group, live)
-
-    def feed(self, group, live):
-        """Begins the stream."""
-        group.start("feed", live, *self.fed)
+        group.start("feed", live, "feed", f"127.0.0.1:{feed}", secret, profile, str(part_kb))
         wait_for(lambda: answers(self.port), "the first playlist", self.child)
 
     def counted(self):
