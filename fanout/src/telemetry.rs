@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use gate::cmcd::{REPORT_BYTES_MAX, Report};
 use gate::sketch::Sketch;
 use hls::id::StreamId;
 use http::HeaderMap;
-use http_body_util::{BodyExt as _, Limited};
+use http_body_util::BodyExt as _;
 use listen::Incoming;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -20,6 +20,8 @@ use crate::metrics::telemetry::Meter;
 pub(crate) const PATH: &str = "/cmcd";
 /// Largest body of a POST, bytes; a larger one is dropped and counted.
 const BODY_BYTES_MAX: usize = 4 * REPORT_BYTES_MAX;
+/// Of a longer one, so much is read and forgotten; then the connection is closed.
+const READ_BYTES_MAX: usize = 4 << 20;
 /// Longest a body may take; then it is dropped and counted.
 const BODY_WAIT: Duration = Duration::from_secs(5);
 /// Viewers are those who have reported within this.
@@ -135,12 +137,10 @@ impl Telemetry {
 
     /// The reports of a POST, of streams that `is_known` says are played here.
     pub(crate) async fn post(&self, body: Incoming, is_known: impl Fn(&StreamId) -> bool) {
-        let body = timeout(BODY_WAIT, Limited::new(body, BODY_BYTES_MAX).collect()).await;
-        let Ok(Ok(body)) = body else {
+        let Ok(Some(bytes)) = timeout(BODY_WAIT, read(body)).await else {
             self.meter.dropped.increment(1);
             return;
         };
-        let bytes: Bytes = body.to_bytes();
         if !self.enabled {
             return;
         }
@@ -197,4 +197,21 @@ impl Telemetry {
     fn lock(&self) -> MutexGuard<'_, BTreeMap<StreamId, Viewers>> {
         self.viewers.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// All of a body; none of one that is too long, which is read on all the same: who is still writing hears no answer.
+async fn read(mut body: Incoming) -> Option<Bytes> {
+    let (mut kept, mut length) = (BytesMut::new(), 0);
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame.ok()?.into_data() else {
+            continue;
+        };
+        length += data.len();
+        if length <= BODY_BYTES_MAX {
+            kept.extend_from_slice(&data);
+        } else if length > READ_BYTES_MAX {
+            return None;
+        }
+    }
+    (length <= BODY_BYTES_MAX).then(|| kept.freeze())
 }
